@@ -1,0 +1,394 @@
+//! ActionRun: one execution of one allowlisted action: request, decision, result.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::stack::{DriftKind, ServiceState};
+use super::validate::{Check, quoted};
+use super::{Duration, Object, Time, Violation};
+
+/// One execution. The spec says what is asked and why, and never changes; the status records the decision, each step and the
+/// result, each before the next begins.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "wicap.dev",
+    version = "v1alpha1",
+    kind = "ActionRun",
+    plural = "actionruns",
+    shortname = "action",
+    shortname = "actions",
+    shortname = "ar",
+    category = "wicap",
+    status = "ActionRunStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Stack", type_ = "string", json_path = ".spec.stack"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.target"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Cause", type_ = "string", json_path = ".spec.cause.summary"),
+    printcolumn(name = "Session", type_ = "string", json_path = ".spec.session", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionRunSpec {
+    /// Name of the WicapStack.
+    pub stack: String,
+    /// What to do.
+    pub action: ActionKind,
+    /// The service to do it to. Empty: every service the stack's spec lists (`compose_up`, `compose_down`, `status_check`).
+    #[serde(default)]
+    pub target: String,
+    /// The session in whose name it is asked.
+    pub session: String,
+    /// What led to it.
+    pub cause: Cause,
+    /// How long the execution may take, and then the verification; the action's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// True: authorise and say what would be done, and do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What led to an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cause {
+    /// Who asked.
+    pub kind: CauseKind,
+    /// In one line, for people.
+    pub summary: String,
+    /// The drift it is to mend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftKind>,
+    /// Since when that drift has lasted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// The object that asked, as `kind/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// Number of the episode and of the action in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<String>,
+}
+
+/// Who asked for an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CauseKind {
+    /// The planner, about a drift.
+    Drift,
+    /// A soak run.
+    Soak,
+    /// A person.
+    Operator,
+}
+
+/// The allowlist. There is no other way to change anything, and no free text in any of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Asks the engine about the target. Changes nothing.
+    StatusCheck,
+    /// `POST /containers/{id}/start`.
+    StartService,
+    /// `POST /containers/{id}/restart`.
+    RestartService,
+    /// `POST /containers/{id}/stop`.
+    StopService,
+    /// `docker compose up --detach --no-deps`, which creates what is missing and starts what is stopped.
+    ComposeUp,
+    /// `docker compose up --detach --no-deps --force-recreate`.
+    RecreateService,
+    /// `docker compose down`, which keeps volumes.
+    ComposeDown,
+}
+
+impl ActionKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::StatusCheck,
+        Self::StartService,
+        Self::RestartService,
+        Self::StopService,
+        Self::ComposeUp,
+        Self::RecreateService,
+        Self::ComposeDown,
+    ];
+
+    /// Its name, as it is written in manifests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StatusCheck => "status_check",
+            Self::StartService => "start_service",
+            Self::RestartService => "restart_service",
+            Self::StopService => "stop_service",
+            Self::ComposeUp => "compose_up",
+            Self::RecreateService => "recreate_service",
+            Self::ComposeDown => "compose_down",
+        }
+    }
+
+    /// How much harm it could do.
+    #[must_use]
+    pub fn tier(self) -> Tier {
+        match self {
+            Self::StatusCheck => Tier::Safe,
+            _ => Tier::Caution,
+        }
+    }
+
+    /// Whether it changes the stack.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        self != Self::StatusCheck
+    }
+
+    /// Whether it can stand on a recovery ladder: it brings a service up or only looks.
+    #[must_use]
+    pub fn can_mend(self) -> bool {
+        !matches!(self, Self::StopService | Self::ComposeDown)
+    }
+
+    /// Whether the empty target, meaning every listed service, makes sense for it.
+    #[must_use]
+    pub fn can_target_stack(self) -> bool {
+        matches!(self, Self::StatusCheck | Self::ComposeUp | Self::ComposeDown)
+    }
+
+    /// Whether a single service makes sense as its target.
+    #[must_use]
+    pub fn can_target_service(self) -> bool {
+        self != Self::ComposeDown
+    }
+}
+
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How much harm an action could do, in rising order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Tier {
+    /// Looks only.
+    Safe,
+    /// Changes what can be changed back.
+    #[default]
+    Caution,
+    /// May destroy data.
+    Destructive,
+}
+
+/// What became of an action.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionRunStatus {
+    /// Where in its life it is.
+    #[serde(default)]
+    pub phase: ActionPhase,
+    /// Every gate's verdict, at the moment of the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// Who carries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// The target as it was when the action was claimed: what its effect is told by.
+    #[serde(default)]
+    pub before: Vec<ContainerFact>,
+    /// What was done, step by step. A step stands here before it begins.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What was seen afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// When it was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it came to a final phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The result in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Complete.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where an action is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ActionPhase {
+    /// Asked for.
+    #[default]
+    Pending,
+    /// Claimed by an actuator.
+    Running,
+    /// Done, and the postcondition holds.
+    Succeeded,
+    /// Tried, and the postcondition does not hold, or the precondition did not.
+    Failed,
+    /// Refused by a gate. Nothing was done.
+    Denied,
+    /// A dry run: allowed, and nothing was done.
+    Shadowed,
+    /// Stopped on the way; the steps say what was done.
+    Interrupted,
+}
+
+impl ActionPhase {
+    /// Whether the action can no longer change.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running)
+    }
+}
+
+/// What authorisation said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Whether every gate let it pass.
+    pub allowed: bool,
+    /// The first gate that did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_by: Option<String>,
+    /// Every gate, in the order they are asked.
+    #[serde(default)]
+    pub trace: Vec<GateVerdict>,
+}
+
+/// One gate's verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GateVerdict {
+    /// The gate.
+    pub gate: String,
+    /// Whether it let the action pass.
+    pub allowed: bool,
+    /// The object and field that decided, and how.
+    pub reason: String,
+}
+
+/// Who carries an action out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Identity of the actuator process.
+    pub holder: String,
+    /// Create revision of its leader key: the fencing token.
+    pub token: i64,
+}
+
+/// A container as it was at a moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerFact {
+    /// The compose service.
+    pub service: String,
+    /// Its state.
+    pub state: ServiceState,
+    /// The container's full id; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// When it last started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+}
+
+/// One step of an execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Which step.
+    pub kind: StepKind,
+    /// The engine's API call, or the argument vector of the process.
+    pub command: Vec<String>,
+    /// When it began.
+    pub started_at: Time,
+    /// When it ended; absent while it runs, and for ever when its process was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The process's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The last of what it printed, redacted, or the engine's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+/// The steps of an execution, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StepKind {
+    /// The one call that changes something.
+    Execute,
+    /// Waiting for the postcondition.
+    Verify,
+}
+
+/// What was seen afterwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// Whether the postcondition holds.
+    pub holds: bool,
+    /// What was seen.
+    pub message: String,
+    /// The target as it was then.
+    #[serde(default)]
+    pub after: Vec<ContainerFact>,
+}
+
+impl Object for ActionRun {
+    fn validate(&self) -> Vec<Violation> {
+        let spec = &self.spec;
+        let mut check = Check::new();
+        check.object_name("spec.stack", &spec.stack);
+        check.object_name("spec.session", &spec.session);
+        if spec.target.is_empty() {
+            check.that(
+                spec.action.can_target_stack(),
+                "spec.target",
+                "nothing",
+                format!("a service: {} acts on one", spec.action),
+            );
+        } else {
+            check.service("spec.target", &spec.target);
+            check.that(
+                spec.action.can_target_service(),
+                "spec.target",
+                quoted(&spec.target),
+                format!("nothing: {} acts on the whole stack", spec.action),
+            );
+        }
+        check.text("spec.cause.summary", &spec.cause.summary, 4096);
+        if let Some(timeout) = spec.timeout {
+            check.positive("spec.timeout", timeout);
+        }
+        check.finish()
+    }
+
+    fn validate_update(&self, old: &Self) -> Vec<Violation> {
+        let mut check = Check::new();
+        check.that(self.spec == old.spec, "spec", "a change", "no change: an ActionRun's spec is immutable");
+        check.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_written_as_its_name() {
+        for kind in ActionKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+}

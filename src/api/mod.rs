@@ -1,0 +1,101 @@
+//! The nouns: one file a kind, with its data, its defaults and `validate()`. No I/O.
+//!
+//! Every kind derives [`kube::CustomResource`], so that its Rust type, its JSON schema and its CustomResourceDefinition are
+//! one thing. All kinds are cluster-scoped, in group [`GROUP`], version [`VERSION`].
+//!
+//! # Layout
+//! - [`stack`], [`session`], [`policy`], [`action`], [`stop`], [`soak`]: the kinds
+//! - [`registry`]: the table of kinds, for code that does not know the kind beforehand
+//! - [`decode`]: strict reading of what people wrote, with the path of every mistake
+//! - [`validate`]: what a name, a path, a duration must look like, and the [`Violation`] that says so
+//! - [`condition`]: condition types and reasons, documented like an API
+//! - [`reason`]: the reasons that Events carry
+
+pub mod action;
+pub mod condition;
+pub mod decode;
+pub mod policy;
+pub mod reason;
+pub mod registry;
+pub mod session;
+pub mod soak;
+pub mod stack;
+pub mod stop;
+pub mod validate;
+
+use std::fmt::Debug;
+
+use kube::CustomResourceExt;
+use kube::core::ClusterResourceScope;
+use kube::core::object::{HasSpec, HasStatus};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use validate::Violation;
+
+/// API group of every kind.
+pub const GROUP: &str = "wicap.dev";
+
+/// The one version served and stored.
+pub const VERSION: &str = "v1alpha1";
+
+/// `apiVersion` as it is written in a manifest.
+pub const API_VERSION: &str = "wicap.dev/v1alpha1";
+
+/// The most bytes an object may have, both halves together, as JSON.
+///
+/// etcd refuses a request over 1.5 MiB (`--max-request-bytes`); a transaction here carries at most one object and small keys
+/// beside it, so 1 MiB leaves room for both halves and the compares.
+pub const MAX_OBJECT_BYTES: usize = 1024 * 1024;
+
+/// A time as it is stored: RFC 3339, UTC.
+pub type Time = jiff::Timestamp;
+
+/// A duration as it is written: `"30s"`, `"1h30m"` (the format of Kubernetes' `metav1.Duration`).
+pub type Duration = kube::core::Duration;
+
+/// What every kind of ours is: a cluster-scoped custom resource with a spec, a status and rules of its own.
+pub trait Object:
+    kube::Resource<DynamicType = (), Scope = ClusterResourceScope>
+    + CustomResourceExt
+    + HasSpec<Spec: Serialize + PartialEq>
+    + HasStatus<Status: Serialize + DeserializeOwned + Default + PartialEq + Clone + Send + Sync>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// What a schema cannot say: every rule this object breaks, in the order of the fields. Empty when it is valid.
+    fn validate(&self) -> Vec<Violation>;
+
+    /// Rules about a change from `old` to `self`, such as immutable fields. Called after [`Object::validate`].
+    fn validate_update(&self, _old: &Self) -> Vec<Violation> {
+        Vec::new()
+    }
+
+    /// The object's name, or the empty string before it has one.
+    fn name(&self) -> &str {
+        self.meta().name.as_deref().unwrap_or_default()
+    }
+}
+
+/// The duration as the standard library's. A negative one, which [`Object::validate`] refuses, counts as zero.
+#[must_use]
+pub fn std_duration(duration: Duration) -> std::time::Duration {
+    if duration.is_negative() { std::time::Duration::ZERO } else { duration.into() }
+}
+
+/// `time + duration`, at the end of time where it would pass that.
+#[must_use]
+pub fn after(time: Time, duration: std::time::Duration) -> Time {
+    time.checked_add(duration).unwrap_or(Time::MAX)
+}
+
+/// From `earlier` to `later`; zero when `later` is not later.
+#[must_use]
+pub fn elapsed(earlier: Time, later: Time) -> std::time::Duration {
+    later.duration_since(earlier).try_into().unwrap_or_default()
+}

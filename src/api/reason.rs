@@ -1,0 +1,32 @@
+//! The reasons that Events carry: short PascalCase words that an operator can search for and a rule can match.
+
+/// Observer: a service went from one state to another.
+pub const SERVICE_CHANGED: &str = "ServiceChanged";
+/// Observer: the Docker engine does not answer.
+pub const ENGINE_SILENT: &str = "EngineSilent";
+/// Observer: the Docker engine answers again.
+pub const ENGINE_ANSWERS: &str = "EngineAnswers";
+/// Planner: a service is not as it should be.
+pub const DRIFTED: &str = "Drifted";
+/// Planner: an action was asked for.
+pub const ACTION_PLANNED: &str = "ActionPlanned";
+/// Planner: an action would be taken, but a gate denies it. The message names the gate, the object and what would be done.
+pub const ACTION_BLOCKED: &str = "ActionBlocked";
+/// Planner: the ladder is exhausted; a person is needed.
+pub const ESCALATED: &str = "Escalated";
+/// Planner: a service that was in drift has been as it should be for its stable spell.
+pub const RECOVERED: &str = "Recovered";
+/// Actuator: an action was claimed and begins.
+pub const ACTION_STARTED: &str = "ActionStarted";
+/// Actuator: an action ended and its postcondition holds.
+pub const ACTION_SUCCEEDED: &str = "ActionSucceeded";
+/// Actuator: an action ended and its postcondition does not hold.
+pub const ACTION_FAILED: &str = "ActionFailed";
+/// Actuator: an action was refused when it was about to be claimed.
+pub const ACTION_DENIED: &str = "ActionDenied";
+/// Session controller: a session moved to another phase.
+pub const SESSION_PHASE: &str = "SessionPhase";
+/// Soak controller: a run moved to another phase.
+pub const SOAK_PHASE: &str = "SoakPhase";
+/// Soak controller: a check failed.
+pub const CHECK_FAILED: &str = "CheckFailed";

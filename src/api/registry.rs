@@ -1,0 +1,97 @@
+//! The table of kinds, for code that does not know the kind beforehand: the store's layout, `wicapctl get`, the schemas.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+use super::action::ActionRun;
+use super::policy::ControlPolicy;
+use super::session::ControlSession;
+use super::soak::SoakRun;
+use super::stack::WicapStack;
+use super::stop::EmergencyStop;
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct KindInfo {
+    /// `WicapStack`.
+    pub kind: &'static str,
+    /// `wicapstacks`: the key in the store and the name on the command line.
+    pub plural: &'static str,
+    /// What else the command line accepts.
+    pub short_names: &'static [&'static str],
+    /// Its definition, schema included.
+    pub crd: fn() -> CustomResourceDefinition,
+}
+
+/// Calls a macro with every kind: the one list from which all tables are made.
+///
+/// `for_each_kind!(m)` expands to `m!(WicapStack, ControlSession, …)`; the types must be in scope.
+#[macro_export]
+macro_rules! for_each_kind {
+    ($m:ident) => {
+        $m!(
+            $crate::api::stack::WicapStack,
+            $crate::api::session::ControlSession,
+            $crate::api::policy::ControlPolicy,
+            $crate::api::action::ActionRun,
+            $crate::api::stop::EmergencyStop,
+            $crate::api::soak::SoakRun
+        )
+    };
+}
+
+/// Every kind, in the order in which they are listed for people.
+#[must_use]
+pub fn kinds() -> Vec<KindInfo> {
+    fn row<K: CustomResourceExt + kube::Resource<DynamicType = ()>>(kind: &'static str, plural: &'static str) -> KindInfo {
+        KindInfo { kind, plural, short_names: K::shortnames(), crd: K::crd }
+    }
+    vec![
+        row::<WicapStack>("WicapStack", "wicapstacks"),
+        row::<ControlSession>("ControlSession", "controlsessions"),
+        row::<ControlPolicy>("ControlPolicy", "controlpolicies"),
+        row::<ActionRun>("ActionRun", "actionruns"),
+        row::<EmergencyStop>("EmergencyStop", "emergencystops"),
+        row::<SoakRun>("SoakRun", "soakruns"),
+    ]
+}
+
+/// The kind that `word` means: kind, plural, singular or short name, in any case, with or without `.wicap.dev`.
+#[must_use]
+pub fn find(word: &str) -> Option<KindInfo> {
+    let word = word.to_ascii_lowercase();
+    let word = word.strip_suffix(".wicap.dev").unwrap_or(&word);
+    kinds().into_iter().find(|k| k.plural == word || k.kind.eq_ignore_ascii_case(word) || k.short_names.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_agrees_with_the_definitions() {
+        for info in kinds() {
+            let crd = (info.crd)();
+            assert_eq!(crd.spec.names.plural, info.plural);
+            assert_eq!(crd.spec.names.kind, info.kind);
+            assert_eq!(crd.spec.scope, "Cluster");
+        }
+    }
+
+    #[test]
+    fn every_word_of_the_design_means_its_kind() {
+        for (words, kind) in [
+            ("wicapstacks wicapstack stack stacks ws WicapStack wicapstacks.wicap.dev", "WicapStack"),
+            ("soakruns soakrun soak soaks sr", "SoakRun"),
+            ("controlsessions session sessions cs", "ControlSession"),
+            ("controlpolicies policy policies cp", "ControlPolicy"),
+            ("actionruns action actions ar", "ActionRun"),
+            ("emergencystops stop stops", "EmergencyStop"),
+        ] {
+            for word in words.split(' ') {
+                assert_eq!(find(word).map(|k| k.kind), Some(kind), "{word}");
+            }
+        }
+        assert!(find("pods").is_none());
+    }
+}

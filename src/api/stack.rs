@@ -1,0 +1,798 @@
+//! WicapStack: a compose project to keep as it is declared.
+
+use std::collections::HashSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::action::ActionKind;
+use super::validate::{Check, quoted};
+use super::{Duration, Object, Time, Violation, stop};
+
+/// A compose project on one host, and how it is to be kept.
+///
+/// Only the services listed in `spec.services` are expected and ever touched; others of the project are observed as they are.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "wicap.dev",
+    version = "v1alpha1",
+    kind = "WicapStack",
+    plural = "wicapstacks",
+    shortname = "stack",
+    shortname = "stacks",
+    shortname = "ws",
+    category = "wicap",
+    status = "WicapStackStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Desired", type_ = "string", json_path = ".spec.desiredState"),
+    printcolumn(name = "Available", type_ = "string", json_path = ".status.conditions[?(@.type==\"Available\")].status"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready"),
+    printcolumn(name = "Planned", type_ = "string", json_path = ".status.plannedAction"),
+    printcolumn(name = "Blocked-By", type_ = "string", json_path = ".status.blockedBy.gate", priority = 1),
+    printcolumn(name = "Host", type_ = "string", json_path = ".spec.host", priority = 1),
+    printcolumn(name = "Project", type_ = "string", json_path = ".spec.compose.project", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WicapStackSpec {
+    /// The host whose Docker engine runs the stack: the `--host` of the observer and the actuator that serve it.
+    #[serde(default = "default_host")]
+    pub host: String,
+    /// The compose project.
+    pub compose: Compose,
+    /// Whether the services are to run or to be stopped.
+    #[serde(default)]
+    pub desired_state: DesiredState,
+    /// The services that are kept. Names are compose service keys, not container names.
+    pub services: Vec<ServiceSpec>,
+    /// What holds for every service that does not say otherwise.
+    #[serde(default)]
+    pub defaults: Defaults,
+}
+
+/// Name of the host when neither the stack nor the daemon says one.
+#[must_use]
+pub fn default_host() -> String {
+    "localhost".to_owned()
+}
+
+/// Where the compose project is and how it is called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Compose {
+    /// Project name, as `docker compose -p`. Containers are found by the label `com.docker.compose.project`.
+    pub project: String,
+    /// Absolute path of the project directory.
+    pub directory: String,
+    /// Compose files, relative to the directory, merged in this order.
+    #[serde(default = "default_files")]
+    pub files: Vec<String>,
+    /// Profiles to enable.
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    /// Environment files for interpolation, relative to the directory. When empty, Compose reads `.env` if there is one.
+    #[serde(default)]
+    pub env_files: Vec<String>,
+}
+
+fn default_files() -> Vec<String> {
+    vec!["compose.yaml".to_owned()]
+}
+
+/// Whether the stack's services are to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DesiredState {
+    /// Every listed service runs and is healthy.
+    #[default]
+    Running,
+    /// No listed service runs.
+    Stopped,
+}
+
+/// One service to keep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// The service's key in the compose file.
+    pub name: String,
+    /// Whether the stack counts as unavailable without it.
+    #[serde(default = "yes")]
+    pub critical: bool,
+    /// False: observed, reported, never touched.
+    #[serde(default = "yes")]
+    pub managed: bool,
+    /// Services that must be well before this one is mended. Those of the compose file's `depends_on` are added.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
+    /// Questions to ask of the running service.
+    #[serde(default)]
+    pub probes: Vec<Probe>,
+    /// How to mend it; `spec.defaults.recovery` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What holds for every service that does not say otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Defaults {
+    /// How a service is mended.
+    #[serde(default)]
+    pub recovery: Recovery,
+    /// The most services of the stack that may be under a changing action at once.
+    #[serde(default = "one")]
+    pub max_concurrent: u32,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { recovery: Recovery::default(), max_concurrent: one() }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A question asked of a running service, with the kubelet's meaning of its numbers.
+///
+/// Exactly one of `tcpSocket` and `httpGet` is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// Name of the probe, unique in its service.
+    pub name: String,
+    /// Passes when a connection is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp_socket: Option<TcpSocket>,
+    /// Passes when a GET answers with an expected status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_get: Option<HttpGet>,
+    /// Time after the container's start before the first probe.
+    #[serde(default = "zero")]
+    pub initial_delay: Duration,
+    /// Time from the start of one probe to the start of the next.
+    #[serde(default = "ten_seconds")]
+    pub period: Duration,
+    /// Time after which an unanswered probe has failed. Not over the period.
+    #[serde(default = "one_second")]
+    pub timeout: Duration,
+    /// Successes in a row after which a failing probe counts as passing.
+    #[serde(default = "one")]
+    pub success_threshold: u32,
+    /// Failures in a row after which a passing probe counts as failing.
+    #[serde(default = "three")]
+    pub failure_threshold: u32,
+}
+
+fn zero() -> Duration {
+    std::time::Duration::ZERO.into()
+}
+fn one_second() -> Duration {
+    std::time::Duration::from_secs(1).into()
+}
+fn ten_seconds() -> Duration {
+    std::time::Duration::from_secs(10).into()
+}
+fn three() -> u32 {
+    3
+}
+
+/// A TCP port to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TcpSocket {
+    /// Host name or address; the host's own loopback when absent.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// Port, 1 to 65535.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+/// A plain HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpGet {
+    /// Host name or address; the host's own loopback when absent.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// Port, 1 to 65535.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    #[serde(default = "root_path")]
+    pub path: String,
+    /// Statuses that pass. Empty: 200 to 399, as for the kubelet.
+    #[serde(default)]
+    pub expected_statuses: Vec<u16>,
+}
+
+fn loopback() -> String {
+    "127.0.0.1".to_owned()
+}
+fn root_path() -> String {
+    "/".to_owned()
+}
+
+/// How a service is mended: what is tried, in which order, how often and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// Time a drift must last before the first action, so that the engine's own restart policy gets its chance.
+    #[serde(default = "default_hold_off")]
+    pub hold_off: Duration,
+    /// Steps from the smallest action to the largest. A step that cannot help in the service's state (a restart of a
+    /// container that is missing) is passed over. After the last one a person is called.
+    #[serde(default = "default_ladder")]
+    pub ladder: Vec<LadderStep>,
+    /// Time to wait between actions.
+    #[serde(default)]
+    pub backoff: Backoff,
+    /// Time a service must be well before its ladder starts from the first step again.
+    #[serde(default = "default_reset_after")]
+    pub reset_after: Duration,
+    /// What to do when a container runs with another configuration than the compose file now gives.
+    #[serde(default)]
+    pub on_config_drift: OnConfigDrift,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            hold_off: default_hold_off(),
+            ladder: default_ladder(),
+            backoff: Backoff::default(),
+            reset_after: default_reset_after(),
+            on_config_drift: OnConfigDrift::default(),
+        }
+    }
+}
+
+fn default_hold_off() -> Duration {
+    std::time::Duration::from_secs(5).into()
+}
+fn default_reset_after() -> Duration {
+    std::time::Duration::from_secs(600).into()
+}
+
+/// The ladder when none is declared: start what is stopped, restart what runs badly, let Compose create what is missing,
+/// create it anew as the last resort.
+fn default_ladder() -> Vec<LadderStep> {
+    let step = |action, attempts| LadderStep { action, attempts };
+    vec![
+        step(ActionKind::StartService, 2),
+        step(ActionKind::RestartService, 2),
+        step(ActionKind::ComposeUp, 2),
+        step(ActionKind::RecreateService, 1),
+    ]
+}
+
+/// One rung.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LadderStep {
+    /// The action to take on the service.
+    pub action: ActionKind,
+    /// How often, before the next step is taken.
+    #[serde(default = "one")]
+    pub attempts: u32,
+}
+
+/// Exponential backoff between actions on one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Backoff {
+    /// Wait after the first action; doubled after each further one.
+    #[serde(default = "ten_seconds")]
+    pub initial: Duration,
+    /// The longest wait.
+    #[serde(default = "five_minutes")]
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: ten_seconds(), max: five_minutes() }
+    }
+}
+
+fn five_minutes() -> Duration {
+    std::time::Duration::from_secs(300).into()
+}
+
+/// What to do about configuration drift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnConfigDrift {
+    /// Say so and leave the container alone.
+    #[default]
+    Report,
+    /// Create the service's container anew.
+    Recreate,
+}
+
+/// What is observed of a stack, and what is planned for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WicapStackStatus {
+    /// Generation of the spec that was last observed against. Written by the observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When the observer last looked and wrote. It writes on change and every [`HEARTBEAT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Time>,
+    /// Services that are as desired of those that are kept, as `3/4`. Written by the observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+    /// One entry for each service of the spec, in its order. Written by the observer.
+    #[serde(default)]
+    pub services: Vec<ServiceStatus>,
+    /// Observed and Available by the observer, Escalated by the planner.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// What is not as it should be. Written by the planner.
+    #[serde(default)]
+    pub drift: Vec<Drift>,
+    /// Ladder state of each service that has one. Written by the planner, before anything is done.
+    #[serde(default)]
+    pub recovery: Vec<RecoveryState>,
+    /// The action that was asked for last, or that would be if nothing blocked it. Written by the planner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_action: Option<String>,
+    /// Why the planned action is not taken. Written by the planner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<BlockedBy>,
+}
+
+/// Slowest rate at which an unchanged status is written again. An observation older than three of these counts as Unknown.
+pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What is observed of one service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// The service's key in the compose file.
+    pub name: String,
+    /// The one word.
+    pub state: ServiceState,
+    /// Since when the service has been in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Docker's health word, when the container has a health check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// The container's full id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// The container's name, for people; containers are found by labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The engine's RestartCount: restarts by its own policy.
+    #[serde(default)]
+    pub restarts: i64,
+    /// When the container last started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it last ended, if it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Its exit code, if it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Whether the kernel killed it for want of memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub oom_killed: bool,
+    /// The image it was created from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Whether its configuration differs from what the compose file now gives; absent when that could not be found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_drift: Option<bool>,
+    /// Services it depends on, from the spec and the compose file.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
+    /// One entry for each probe of the spec.
+    #[serde(default)]
+    pub probes: Vec<ProbeStatus>,
+    /// What explains the state, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a service is, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceState {
+    /// It runs, and its health check and probes, where it has any, pass.
+    Running,
+    /// It runs, and its health check or a probe has not passed yet.
+    Starting,
+    /// The engine is restarting it by its own policy.
+    Restarting,
+    /// Its container exists and does not run (exited or created).
+    Exited,
+    /// Its processes are frozen by the engine.
+    Paused,
+    /// The engine could not remove it.
+    Dead,
+    /// It has no container.
+    Missing,
+    /// It runs, and its health check or a probe fails.
+    Unhealthy,
+    /// It could not be asked. Nothing is done about it.
+    #[default]
+    Unknown,
+}
+
+/// Docker's health word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Health {
+    /// Not decided yet.
+    Starting,
+    /// The check passes.
+    Healthy,
+    /// The check fails.
+    Unhealthy,
+}
+
+/// What a probe says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeStatus {
+    /// Its name in the spec.
+    pub name: String,
+    /// Its verdict.
+    pub state: ProbeState,
+    /// When the verdict last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What was seen at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A probe's verdict after its thresholds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProbeState {
+    /// Not asked yet, or the container does not run.
+    #[default]
+    Unknown,
+    /// Passing.
+    Passing,
+    /// Failing.
+    Failing,
+}
+
+/// One way in which a service is not as it should be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// The service.
+    pub service: String,
+    /// What is wrong.
+    pub kind: DriftKind,
+    /// Since when.
+    pub since: Time,
+    /// What was seen, for people.
+    pub evidence: String,
+}
+
+/// What is wrong with a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DriftKind {
+    /// It should run and its container does not (exited, created, dead).
+    NotRunning,
+    /// It should run and has no container.
+    Missing,
+    /// It runs, and its health check or a probe fails.
+    Unhealthy,
+    /// It is paused.
+    Paused,
+    /// The engine restarts it over and over.
+    Restarting,
+    /// It should be stopped and runs.
+    ShouldBeStopped,
+    /// Its configuration is not what the compose file now gives.
+    ConfigDrift,
+}
+
+/// Where a service stands on its ladder. Stored before the action it led to, so that no restart of a controller forgets it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryState {
+    /// The service.
+    pub service: String,
+    /// Number of this episode: one more for each drift that began after a stable spell. Part of the action's name.
+    #[serde(default)]
+    pub episode: i64,
+    /// Index of the ladder step that was taken last.
+    #[serde(default)]
+    pub step: u32,
+    /// Attempts made at that step.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Actions taken in this episode.
+    #[serde(default)]
+    pub total: u32,
+    /// Nothing is done for the service before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff_until: Option<Time>,
+    /// Since when the service has been well again; the ladder is reset when that is long enough ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_since: Option<Time>,
+    /// Name of the last ActionRun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_action: Option<String>,
+    /// Since when a person has been called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated_at: Option<Time>,
+}
+
+/// Why a planned action is not taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockedBy {
+    /// The gate that denied it.
+    pub gate: String,
+    /// In words, with the object and field that decided.
+    pub message: String,
+}
+
+impl ServiceSpec {
+    /// A critical, managed service without probes.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            critical: true,
+            managed: true,
+            depends_on: Vec::new(),
+            probes: Vec::new(),
+            recovery: None,
+        }
+    }
+}
+
+impl WicapStackSpec {
+    /// The service of that name, if the spec lists it.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
+        self.services.iter().find(|s| s.name == name)
+    }
+
+    /// How that service is mended: its own recovery or the stack's.
+    #[must_use]
+    pub fn recovery<'a>(&'a self, service: &'a ServiceSpec) -> &'a Recovery {
+        service.recovery.as_ref().unwrap_or(&self.defaults.recovery)
+    }
+}
+
+impl WicapStackStatus {
+    /// The observation of that service, if there is one.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceStatus> {
+        self.services.iter().find(|s| s.name == name)
+    }
+}
+
+impl Object for WicapStack {
+    fn validate(&self) -> Vec<Violation> {
+        let spec = &self.spec;
+        let mut check = Check::new();
+        check.that(
+            self.name() != stop::ALL,
+            "metadata.name",
+            quoted(self.name()),
+            "another name: an EmergencyStop \"all\" means every stack",
+        );
+        check.object_name("spec.host", &spec.host);
+        check.project("spec.compose.project", &spec.compose.project);
+        check.directory("spec.compose.directory", &spec.compose.directory);
+        check.that(!spec.compose.files.is_empty(), "spec.compose.files", "an empty list", "at least one compose file");
+        for (i, file) in spec.compose.files.iter().enumerate() {
+            check.inner_path(&format!("spec.compose.files[{i}]"), file);
+        }
+        for (i, file) in spec.compose.env_files.iter().enumerate() {
+            check.inner_path(&format!("spec.compose.envFiles[{i}]"), file);
+        }
+        for (i, profile) in spec.compose.profiles.iter().enumerate() {
+            check.service(&format!("spec.compose.profiles[{i}]"), profile);
+        }
+        check.that(!spec.services.is_empty(), "spec.services", "an empty list", "at least one service");
+        let mut seen = HashSet::new();
+        for (i, service) in spec.services.iter().enumerate() {
+            let path = format!("spec.services[{i}]");
+            check.service(&format!("{path}.name"), &service.name);
+            check.that(
+                seen.insert(service.name.as_str()),
+                format!("{path}.name"),
+                format!("{} a second time", quoted(&service.name)),
+                "each service once",
+            );
+            for (j, dependency) in service.depends_on.iter().enumerate() {
+                check.that(
+                    spec.service(dependency).is_some() && *dependency != service.name,
+                    format!("{path}.dependsOn[{j}]"),
+                    quoted(dependency),
+                    "the name of another service in spec.services",
+                );
+            }
+            validate_probes(&mut check, &path, &service.probes);
+            if let Some(recovery) = &service.recovery {
+                validate_recovery(&mut check, &format!("{path}.recovery"), recovery);
+            }
+        }
+        validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery);
+        check.that(spec.defaults.max_concurrent > 0, "spec.defaults.maxConcurrent", "0", "a number of 1 or more");
+        if let Some(cycle) = cycle(&spec.services) {
+            check.that(false, "spec.services", format!("a cycle of dependencies {}", cycle.join(" -> ")), "no cycle");
+        }
+        check.finish()
+    }
+
+    fn validate_update(&self, old: &Self) -> Vec<Violation> {
+        let mut check = Check::new();
+        check.that(
+            self.spec.compose.project == old.spec.compose.project,
+            "spec.compose.project",
+            quoted(&self.spec.compose.project),
+            format!("{} (the field is immutable: containers are found by it)", quoted(&old.spec.compose.project)),
+        );
+        check.finish()
+    }
+}
+
+fn validate_probes(check: &mut Check, service: &str, probes: &[Probe]) {
+    let mut seen = HashSet::new();
+    for (i, probe) in probes.iter().enumerate() {
+        let path = format!("{service}.probes[{i}]");
+        check.service(&format!("{path}.name"), &probe.name);
+        check.that(
+            seen.insert(probe.name.as_str()),
+            format!("{path}.name"),
+            format!("{} a second time", quoted(&probe.name)),
+            "each probe of a service once",
+        );
+        let handlers = usize::from(probe.tcp_socket.is_some()) + usize::from(probe.http_get.is_some());
+        check.that(handlers == 1, &path, format!("{handlers} handlers"), "exactly one of tcpSocket and httpGet");
+        if let Some(tcp) = &probe.tcp_socket {
+            validate_endpoint(check, &format!("{path}.tcpSocket"), &tcp.host, tcp.port);
+        }
+        if let Some(http) = &probe.http_get {
+            validate_http(check, &format!("{path}.httpGet"), http);
+        }
+        check.not_negative(&format!("{path}.initialDelay"), probe.initial_delay);
+        check.positive(&format!("{path}.period"), probe.period);
+        check.positive(&format!("{path}.timeout"), probe.timeout);
+        check.that(probe.success_threshold > 0, format!("{path}.successThreshold"), "0", "a number of 1 or more");
+        check.that(probe.failure_threshold > 0, format!("{path}.failureThreshold"), "0", "a number of 1 or more");
+    }
+}
+
+fn validate_endpoint(check: &mut Check, path: &str, host: &str, port: u16) {
+    let ok = !host.is_empty() && host.len() <= 253 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b));
+    check.that(ok, format!("{path}.host"), quoted(host), "a host name or an IP address");
+    check.that(port > 0, format!("{path}.port"), "0", "a port from 1 to 65535");
+}
+
+/// The rules of an HTTP request, wherever one is declared.
+pub(super) fn validate_http(check: &mut Check, path: &str, http: &HttpGet) {
+    validate_endpoint(check, path, &http.host, http.port);
+    let ok = http.path.starts_with('/') && http.path.len() <= 2048 && http.path.bytes().all(|b| (0x21..0x7f).contains(&b));
+    check.that(
+        ok,
+        format!("{path}.path"),
+        quoted(&http.path),
+        "a path that begins with '/', of printable ASCII without blanks",
+    );
+    for (i, status) in http.expected_statuses.iter().enumerate() {
+        check.that(
+            (100..600).contains(status),
+            format!("{path}.expectedStatuses[{i}]"),
+            status.to_string(),
+            "an HTTP status from 100 to 599",
+        );
+    }
+}
+
+fn validate_recovery(check: &mut Check, path: &str, recovery: &Recovery) {
+    check.not_negative(&format!("{path}.holdOff"), recovery.hold_off);
+    check.not_negative(&format!("{path}.resetAfter"), recovery.reset_after);
+    check.not_negative(&format!("{path}.backoff.initial"), recovery.backoff.initial);
+    check.not_negative(&format!("{path}.backoff.max"), recovery.backoff.max);
+    for (i, step) in recovery.ladder.iter().enumerate() {
+        check.that(step.attempts > 0, format!("{path}.ladder[{i}].attempts"), "0", "a number of 1 or more");
+        check.that(
+            step.action.can_mend(),
+            format!("{path}.ladder[{i}].action"),
+            step.action.as_str(),
+            "one of start_service, restart_service, compose_up, recreate_service, status_check",
+        );
+    }
+}
+
+/// A cycle among declared dependencies, as the names along it.
+fn cycle(services: &[ServiceSpec]) -> Option<Vec<String>> {
+    fn visit<'a>(name: &'a str, services: &'a [ServiceSpec], trail: &mut Vec<&'a str>, done: &mut HashSet<&'a str>) -> bool {
+        if let Some(start) = trail.iter().position(|n| *n == name) {
+            trail.drain(..start);
+            trail.push(name);
+            return true;
+        }
+        if !done.contains(name)
+            && let Some(service) = services.iter().find(|s| s.name == name)
+        {
+            trail.push(name);
+            if service.depends_on.iter().any(|d| visit(d, services, trail, done)) {
+                return true;
+            }
+            trail.pop();
+            done.insert(name);
+        }
+        false
+    }
+    let mut done = HashSet::new();
+    services.iter().find_map(|service| {
+        let mut trail = Vec::new();
+        visit(&service.name, services, &mut trail, &mut done).then(|| trail.into_iter().map(str::to_owned).collect())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn stack(spec: serde_json::Value) -> WicapStack {
+        serde_json::from_value(
+            json!({"apiVersion": "wicap.dev/v1alpha1", "kind": "WicapStack", "metadata": {"name": "s"}, "spec": spec}),
+        )
+        .unwrap()
+    }
+
+    fn paths(stack: &WicapStack) -> Vec<String> {
+        stack.validate().into_iter().map(|v| v.path).collect()
+    }
+
+    #[test]
+    fn the_smallest_stack_is_valid_and_filled_with_defaults() {
+        let s = stack(json!({"compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "ui"}]}));
+        assert_eq!(paths(&s), Vec::<String>::new());
+        assert_eq!(s.spec.host, "localhost");
+        assert_eq!(s.spec.compose.files, ["compose.yaml"]);
+        assert_eq!(s.spec.defaults.max_concurrent, 1);
+        assert_eq!(s.spec.recovery(&s.spec.services[0]).ladder.len(), 4);
+    }
+
+    #[test]
+    fn each_broken_rule_is_named_by_its_path() {
+        let s = stack(json!({
+            "compose": {"project": "-p", "directory": "/srv/../etc", "files": ["../x"]},
+            "services": [
+                {"name": "a", "dependsOn": ["b"], "probes": [{"name": "p", "period": "-5s", "tcpSocket": {"port": 0}}]},
+                {"name": "b", "dependsOn": ["a"]},
+                {"name": "a", "recovery": {"holdOff": "-1s", "ladder": [{"action": "compose_down", "attempts": 0}]}},
+            ],
+        }));
+        assert_eq!(
+            paths(&s),
+            [
+                "spec.compose.project",
+                "spec.compose.directory",
+                "spec.compose.files[0]",
+                "spec.services[0].probes[0].tcpSocket.port",
+                "spec.services[0].probes[0].period",
+                "spec.services[2].name",
+                "spec.services[2].recovery.holdOff",
+                "spec.services[2].recovery.ladder[0].attempts",
+                "spec.services[2].recovery.ladder[0].action",
+                "spec.services",
+            ]
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! Kubernetes-style controllers for docker-compose stacks.
+//!
+//! An operator declares what should be true as versioned resources in a store that speaks the etcd v3 API. Independent,
+//! level-triggered reconcilers watch them, observe Docker and take the smallest allowlisted action that reduces the drift, only
+//! inside a control session that an operator opened.
+//!
+//! A newcomer begins with [`api::stack`], what is declared, and [`plan`], what is decided; the rest carries these two.
+//!
+//! # Layout
+//! - [`api`]: the nouns. Data, defaults, rules. No I/O.
+//! - [`store`]: keys, typed access, watches, leader election, fenced transactions, over the etcd v3 API.
+//! - [`observe`]: what is true: containers, compose configuration, probes.
+//! - [`plan`]: pure decisions: drift, ladder, authorisation.
+//! - [`act`]: the allowlisted actions and their verification.
+//! - [`audit`]: redaction of what is stored, logged or shown.
+//! - [`controllers`]: one file a reconciler.
+//! - [`cli`]: `wicapctl`, one file a verb.
+//!
+//! Imports run one way: api ← store, plan ← observe, act, audit ← controllers ← the binaries.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod api;
