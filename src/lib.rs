@@ -22,3 +22,5 @@
 #![deny(missing_docs)]
 
 pub mod api;
+pub mod clock;
+pub mod store;

@@ -1,0 +1,260 @@
+//! Several writes at once: all of them, or none because something that they were decided on has changed.
+
+use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
+
+use super::codec::{encode_spec, encode_status, revision_of};
+use super::election::Fence;
+use super::{Error, REQUEST_TIMEOUT, Store, innermost, refusal};
+use crate::api::{MAX_OBJECT_BYTES, Object};
+
+/// A transaction in the making.
+#[must_use = "a transaction does nothing until it is committed"]
+pub struct Transaction {
+    store: Store,
+    conditions: Vec<(Compare, String)>,
+    writes: Vec<Write>,
+}
+
+struct Write {
+    key: String,
+    /// `None` deletes.
+    value: Option<Vec<u8>>,
+    lease: i64,
+}
+
+impl Transaction {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, conditions: Vec::new(), writes: Vec::new() }
+    }
+
+    /// Only while that leader leads.
+    pub fn fence(mut self, fence: &Fence) -> Self {
+        let compare = Compare::create_revision(fence.key.clone(), CompareOp::Equal, fence.token);
+        self.conditions.push((compare, format!("the leadership of {}", fence.controller)));
+        self
+    }
+
+    /// Only if neither half of the object has changed since it was read.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it has no usable resourceVersion.
+    pub fn unchanged<K: Object>(mut self, object: &K) -> Result<Self, Error> {
+        let revision = revision_of(object)?;
+        let (plural, name) = (K::plural(&()), object.name());
+        let what = format!("{plural} \"{name}\"");
+        let spec = self.store.keys.spec(&plural, name);
+        let status = self.store.keys.status(&plural, name);
+        self.exists(spec.clone(), &what);
+        self.at_most(spec, revision, &what);
+        self.at_most(status, revision, &what);
+        Ok(self)
+    }
+
+    /// Only if no object of that name exists.
+    pub fn absent<K: Object>(mut self, name: &str) -> Self {
+        let plural = K::plural(&());
+        let key = self.store.keys.spec(&plural, name);
+        self.conditions.push((Compare::version(key, CompareOp::Equal, 0), format!("{plural} \"{name}\"")));
+        self
+    }
+
+    /// Only if no object of the kind was created or changed by an operator since that revision. A deletion is not seen: name
+    /// the objects that matter with [`Transaction::unchanged`] too.
+    pub fn none_newer<K: Object>(mut self, revision: i64) -> Self {
+        let plural = K::plural(&());
+        let (from, to) = self.store.keys.specs(&plural);
+        let compare = Compare::mod_revision(from, CompareOp::Less, revision + 1).with_range(to);
+        self.conditions.push((compare, plural.into_owned()));
+        self
+    }
+
+    /// Creates the object; it must not exist.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it breaks rules.
+    pub fn create<K: Object>(self, object: &K) -> Result<Self, Error> {
+        valid(object)?;
+        let mut this = self.absent::<K>(object.name());
+        let plural = K::plural(&());
+        let mut object = object.clone();
+        let meta = object.meta_mut();
+        meta.uid = Some(uuid::Uuid::new_v4().to_string());
+        meta.generation = Some(1);
+        meta.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(this.store.clock.now()));
+        meta.deletion_timestamp = None;
+        let value = encode_spec(&object)?;
+        sized(&object, value.len())?;
+        let key = this.store.keys.spec(&plural, object.name());
+        // A status that an earlier object of the name left behind would come to life again.
+        let stale = this.store.keys.status(&plural, object.name());
+        this.writes.push(Write { key: stale, value: None, lease: 0 });
+        this.writes.push(Write { key, value: Some(value), lease: 0 });
+        Ok(this)
+    }
+
+    /// Writes the status half, if it has not changed since the object was read and the object is still the same one.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it has no usable resourceVersion.
+    pub fn put_status<K: Object>(self, object: &K) -> Result<Self, Error> {
+        self.put_status_finalized(object, Vec::new())
+    }
+
+    pub(super) fn put_status_finalized<K: Object>(mut self, object: &K, finalized: Vec<String>) -> Result<Self, Error> {
+        let revision = revision_of(object)?;
+        let (plural, name) = (K::plural(&()), object.name());
+        let what = format!("the status of {plural} \"{name}\"");
+        let spec = self.store.keys.spec(&plural, name);
+        let key = self.store.keys.status(&plural, name);
+        self.exists(spec.clone(), &what);
+        let same = Compare::create_revision(spec, CompareOp::Less, revision + 1);
+        self.conditions.push((same, what.clone()));
+        self.at_most(key.clone(), revision, &what);
+        let value = encode_status(object, finalized)?;
+        sized(object, value.len())?;
+        self.writes.push(Write { key, value: Some(value), lease: 0 });
+        Ok(self)
+    }
+
+    /// Writes the spec half, if it has not changed since `revision`.
+    pub(super) fn put_spec<K: Object>(mut self, object: &K, revision: i64) -> Result<Self, Error> {
+        let (plural, name) = (K::plural(&()), object.name());
+        let what = format!("{plural} \"{name}\"");
+        let key = self.store.keys.spec(&plural, name);
+        self.exists(key.clone(), &what);
+        self.at_most(key.clone(), revision, &what);
+        let value = encode_spec(object)?;
+        sized(object, value.len())?;
+        self.writes.push(Write { key, value: Some(value), lease: 0 });
+        Ok(self)
+    }
+
+    /// Deletes both halves, if the spec half has not changed since `revision`.
+    pub(super) fn delete<K: Object>(mut self, name: &str, revision: i64) -> Self {
+        let plural = K::plural(&());
+        let what = format!("{plural} \"{name}\"");
+        let key = self.store.keys.spec(&plural, name);
+        self.exists(key.clone(), &what);
+        self.at_most(key.clone(), revision, &what);
+        self.writes.push(Write { key, value: None, lease: 0 });
+        self.writes.push(Write { key: self.store.keys.status(&plural, name), value: None, lease: 0 });
+        self
+    }
+
+    /// A key outside the two-key layout: created when `seen` is zero, else replaced if unchanged since that revision.
+    pub(super) fn put_raw(mut self, key: String, value: Vec<u8>, seen: i64, lease: i64) -> Self {
+        self.conditions.push((Compare::mod_revision(key.clone(), CompareOp::Equal, seen), key.clone()));
+        self.writes.push(Write { key, value: Some(value), lease });
+        self
+    }
+
+    fn exists(&mut self, key: String, what: &str) {
+        self.conditions.push((Compare::version(key, CompareOp::Greater, 0), what.to_owned()));
+    }
+
+    /// Not changed since that revision. A key that does not exist counts as revision 0.
+    fn at_most(&mut self, key: String, revision: i64, what: &str) {
+        self.conditions.push((Compare::mod_revision(key, CompareOp::Less, revision + 1), what.to_owned()));
+    }
+
+    /// Commits, and returns the revision at which all of it happened.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when a condition does not hold, and nothing was written. [`Error::Ambiguous`] when no answer came and
+    /// the writes cannot be looked up either; [`Error::Unreachable`] when they were looked up and are not there.
+    pub async fn commit(self) -> Result<i64, Error> {
+        let operations: Vec<TxnOp> = self
+            .writes
+            .iter()
+            .map(|w| match &w.value {
+                Some(value) => {
+                    let options = (w.lease != 0).then(|| PutOptions::new().with_lease(w.lease));
+                    TxnOp::put(w.key.clone(), value.clone(), options)
+                }
+                None => TxnOp::delete(w.key.clone(), None),
+            })
+            .collect();
+        let compares: Vec<Compare> = self.conditions.iter().map(|(c, _)| c.clone()).collect();
+        let txn = Txn::new().when(compares).and_then(operations);
+        let mut client = self.store.client.kv_client();
+        let reason = match tokio::time::timeout(REQUEST_TIMEOUT, client.txn(txn)).await {
+            Ok(Ok(answer)) if answer.succeeded() => {
+                return Ok(answer.header().map_or(0, etcd_client::ResponseHeader::revision));
+            }
+            Ok(Ok(_)) => return Err(self.conflict().await),
+            Ok(Err(e)) => match refusal(&e) {
+                Some(refused) => return Err(refused),
+                None => innermost(&e),
+            },
+            Err(_) => format!("no answer within {REQUEST_TIMEOUT:?}"),
+        };
+        self.look_up(reason).await
+    }
+
+    /// Whether what was to be written is there, when the answer to the write was lost.
+    ///
+    /// Every value that a transaction writes differs from what it replaces (a write that changes nothing is not made), so an
+    /// equal value means that it was committed, by this transaction or by one that wrote the same.
+    async fn look_up(&self, reason: String) -> Result<i64, Error> {
+        let Some(write) = self.writes.iter().find(|w| w.value.is_some()).or(self.writes.first()) else {
+            return Err(self.store.unreachable(&reason));
+        };
+        let mut client = self.store.client.kv_client();
+        let key = write.key.clone();
+        match self.store.read(async move { client.get(key, None).await }).await {
+            Err(_) => Err(Error::Ambiguous { reason }),
+            Ok(answer) => {
+                let stored = answer.kvs().first();
+                if stored.map(|kv| kv.value()) == write.value.as_deref() {
+                    Ok(stored
+                        .map_or_else(|| answer.header().map_or(0, |h| h.revision()), etcd_client::KeyValue::mod_revision))
+                } else {
+                    Err(self.store.unreachable(&reason))
+                }
+            }
+        }
+    }
+
+    /// Which condition does not hold. Asked one by one, after the fact: it is for people only.
+    async fn conflict(&self) -> Error {
+        for (compare, what) in &self.conditions {
+            let mut client = self.store.client.kv_client();
+            let txn = Txn::new().when([compare.clone()]);
+            match self.store.read(async move { client.txn(txn).await }).await {
+                Ok(answer) if !answer.succeeded() => return Error::Conflict { what: what.clone() },
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        Error::Conflict { what: "what was read".to_owned() }
+    }
+}
+
+/// Refuses an object that breaks its own rules.
+pub(super) fn valid<K: Object>(object: &K) -> Result<(), Error> {
+    let mut violations = Vec::new();
+    if !crate::api::validate::is_object_name(object.name()) {
+        let mut check = crate::api::validate::Check::new();
+        check.object_name("metadata.name", object.name());
+        violations = check.finish();
+    }
+    violations.extend(object.validate());
+    if violations.is_empty() { Ok(()) } else { Err(invalid(object, violations)) }
+}
+
+pub(super) fn invalid<K: Object>(object: &K, violations: Vec<crate::api::Violation>) -> Error {
+    Error::Invalid { kind: plural_of::<K>(), name: object.name().to_owned(), violations }
+}
+
+/// The plural as a static string, from the table of kinds.
+pub(super) fn plural_of<K: Object>() -> &'static str {
+    crate::api::registry::find(&K::kind(&())).map_or("objects", |info| info.plural)
+}
+
+fn sized<K: Object>(object: &K, bytes: usize) -> Result<(), Error> {
+    if bytes <= MAX_OBJECT_BYTES {
+        return Ok(());
+    }
+    let expected = format!("at most {MAX_OBJECT_BYTES} bytes of JSON");
+    Err(invalid(object, vec![crate::api::Violation::new("(object)", format!("{bytes} bytes"), expected)]))
+}
