@@ -21,6 +21,11 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod act;
 pub mod api;
+pub mod audit;
 pub mod clock;
+pub mod controllers;
+pub mod observe;
+pub mod plan;
 pub mod store;

@@ -321,35 +321,36 @@ impl<K: Object> Api<K> {
         Ok(written)
     }
 
-    /// Reads the object and lets `change` edit its status, again when somebody wrote in between. Nothing is written when
-    /// `change` leaves it equal. For writers that own a part of a status and not the whole.
+    /// Lets `change` edit the status of an object that was read earlier, and again on a fresh read when somebody wrote in
+    /// between. Nothing is written when `change` leaves it equal. For writers that own a part of a status and not the whole.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] when the fence is down or the object is too busy.
+    /// [`Error::NotFound`]; [`Error::Conflict`] when the fence is down, the object is another one of that name by now, or it is
+    /// too busy.
     pub async fn update_status(
         &self,
-        name: &str,
+        seen: &K,
         fence: &Fence,
         mut change: impl FnMut(&K, &mut K::Status),
-    ) -> Result<K, Error>
-    where
-        K::Status: Clone,
-    {
+    ) -> Result<K, Error> {
+        let mut old = seen.clone();
         for _ in 0..CONFLICT_TRIES {
-            let old = self.get(name).await?;
             let mut status = old.status().cloned().unwrap_or_default();
             change(&old, &mut status);
             if old.status() == Some(&status) {
                 return Ok(old);
             }
-            let mut new = old;
-            *new.status_mut() = Some(status);
-            match self.replace_status(&new, Some(fence)).await {
+            *old.status_mut() = Some(status);
+            match self.replace_status(&old, Some(fence)).await {
                 Err(Error::Conflict { what }) if what.starts_with("the status") => {}
                 other => return other,
             }
+            old = self.get(seen.name()).await?;
+            if old.meta().uid != seen.meta().uid {
+                break;
+            }
         }
-        Err(Error::Conflict { what: format!("the status of {} \"{name}\"", plural_of::<K>()) })
+        Err(Error::Conflict { what: format!("the status of {} \"{}\"", plural_of::<K>(), seen.name()) })
     }
 
     /// Deletes the object, or marks it as to be deleted when it has finalizers; then it comes back with `deletionTimestamp`
@@ -358,6 +359,25 @@ impl<K: Object> Api<K> {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] when a precondition does not hold.
     pub async fn delete(&self, name: &str, params: &DeleteParams) -> Result<K, Error> {
+        self.delete_if(name, params, None).await
+    }
+
+    /// The same, by a controller: only while it leads.
+    ///
+    /// # Errors
+    /// As [`Api::delete`]; [`Error::Conflict`] when the fence is down.
+    pub async fn delete_fenced(&self, name: &str, params: &DeleteParams, fence: &Fence) -> Result<K, Error> {
+        self.delete_if(name, params, Some(fence)).await
+    }
+
+    async fn delete_if(&self, name: &str, params: &DeleteParams, fence: Option<&Fence>) -> Result<K, Error> {
+        let transaction = || {
+            let transaction = self.store.transaction();
+            match fence {
+                Some(fence) => transaction.fence(fence),
+                None => transaction,
+            }
+        };
         for _ in 0..CONFLICT_TRIES {
             let old = self.get(name).await?;
             let conflict = |field: &str| Error::Conflict { what: format!("{field} of {} \"{name}\"", plural_of::<K>()) };
@@ -370,13 +390,13 @@ impl<K: Object> Api<K> {
             let revision = revision_of(&old)?;
             let finalizers = old.meta().finalizers.as_deref().unwrap_or_default();
             let outcome = if finalizers.is_empty() {
-                self.store.transaction().delete::<K>(name, revision).commit().await
+                transaction().delete::<K>(name, revision).commit().await
             } else if old.meta().deletion_timestamp.is_some() {
                 return Ok(old);
             } else {
                 let mut marked = old.clone();
                 marked.meta_mut().deletion_timestamp = Some(MetaTime(self.store.clock.now()));
-                self.store.transaction().put_spec(&marked, revision)?.commit().await
+                transaction().put_spec(&marked, revision)?.commit().await
             };
             match outcome {
                 Ok(_) if finalizers.is_empty() => return Ok(old),
@@ -388,7 +408,8 @@ impl<K: Object> Api<K> {
         Err(Error::Conflict { what: format!("{} \"{name}\"", plural_of::<K>()) })
     }
 
-    /// Reports a finalizer as done, in the status half.
+    /// Reports a finalizer as done, in the status half. Another status write of the object takes the report back; as every
+    /// report of a controller it is made again as long as what it is about is there.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the fence is down.

@@ -50,6 +50,20 @@ impl Transaction {
         Ok(self)
     }
 
+    /// Only if its spec half has not changed since it was read; its status may.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it has no usable resourceVersion.
+    pub fn spec_unchanged<K: Object>(mut self, object: &K) -> Result<Self, Error> {
+        let revision = revision_of(object)?;
+        let (plural, name) = (K::plural(&()), object.name());
+        let what = format!("{plural} \"{name}\"");
+        let key = self.store.keys.spec(&plural, name);
+        self.exists(key.clone(), &what);
+        self.at_most(key, revision, &what);
+        Ok(self)
+    }
+
     /// Only if no object of that name exists.
     pub fn absent<K: Object>(mut self, name: &str) -> Self {
         let plural = K::plural(&());

@@ -1,0 +1,48 @@
+//! The targets as they are now.
+
+use crate::api::action::ContainerFact;
+use crate::api::stack::{ServiceSpec, ServiceState, WicapStackSpec};
+use crate::observe::engine::{Container, Engine};
+use crate::observe::observation::{engine_state, spokesman};
+
+use super::ActError;
+
+/// One fact a service, from a fresh look. Where a service has several containers, the one that `before` names stays its subject
+/// as long as it exists.
+///
+/// # Errors
+/// [`ActError::NotListed`], or why the engine could not be asked.
+pub async fn now(
+    engine: &Engine,
+    stack: &WicapStackSpec,
+    target: &str,
+    before: &[ContainerFact],
+) -> Result<Vec<ContainerFact>, ActError> {
+    let services = services(stack, target)?;
+    let containers = engine.containers(&stack.compose.project).await?;
+    Ok(services.into_iter().map(|s| fact(stack, &s.name, &containers, before)).collect())
+}
+
+/// The services that a target means: the one of that name, or with an empty target all that are managed.
+///
+/// # Errors
+/// [`ActError::NotListed`].
+pub(super) fn services<'a>(stack: &'a WicapStackSpec, target: &str) -> Result<Vec<&'a ServiceSpec>, ActError> {
+    if target.is_empty() {
+        return Ok(stack.services.iter().filter(|s| s.managed).collect());
+    }
+    let service = stack.service(target).ok_or_else(|| ActError::NotListed { target: target.to_owned() })?;
+    Ok(vec![service])
+}
+
+fn fact(stack: &WicapStackSpec, service: &str, containers: &[Container], before: &[ContainerFact]) -> ContainerFact {
+    let subject = before.iter().find(|b| b.service == service).and_then(|b| b.container_id.as_deref());
+    let same = containers.iter().find(|c| c.service == service && Some(c.id.as_str()) == subject);
+    let found = same.or_else(|| spokesman(service, stack.desired_state, containers));
+    ContainerFact {
+        service: service.to_owned(),
+        state: found.map_or(ServiceState::Missing, engine_state),
+        container_id: found.map(|c| c.id.clone()),
+        started_at: found.and_then(|c| c.started_at),
+    }
+}

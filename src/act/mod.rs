@@ -1,0 +1,318 @@
+//! The allowlisted actions and their verification. Nothing else in the project changes a stack.
+//!
+//! ```text
+//!   facts (before) ─> precondition ─> command (recorded) ─> execute ─> verify: facts until postcondition
+//! ```
+//!
+//! What is done comes from an [`ActionKind`] and a service that the spec lists and manages: there is no free text. Whoever calls
+//! authorises and records first.
+//!
+//! # Layout
+//! - [`container`]: start, restart, stop, through the engine
+//! - [`compose`]: up, recreate, down, through `docker compose`
+//! - [`status_check`]: looks, and changes nothing
+//! - [`facts`]: the targets as they are now
+//! - [`verify`]: preconditions and postconditions, pure, and the wait for the latter
+
+pub mod compose;
+pub mod container;
+pub mod facts;
+pub mod status_check;
+pub mod verify;
+
+use std::time::Duration;
+
+pub use verify::{postcondition, precondition};
+
+use crate::api::action::{ActionKind, ContainerFact, Verification};
+use crate::api::stack::WicapStackSpec;
+use crate::api::validate::is_service;
+use crate::audit::redact::redact;
+use crate::observe::compose::{ComposeCli, ComposeError};
+use crate::observe::engine::{Engine, EngineError};
+
+/// Most bytes of output that are kept of an execution: an ActionRun with all its steps stays far below an object's limit.
+pub const OUTPUT_MOST: usize = 4096;
+
+/// Why an action was not carried out, or nothing is known about it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ActError {
+    /// The spec does not list the target. List it, or ask for another; nothing was done.
+    #[error("{target:?} is no service of spec.services")]
+    NotListed {
+        /// The target.
+        target: String,
+    },
+    /// The spec says that the target is never touched. Set `managed: true` to change that; nothing was done.
+    #[error("{target} has managed: false")]
+    Unmanaged {
+        /// The target.
+        target: String,
+    },
+    /// The action does not go with such a target; nothing was done.
+    #[error("{action} cannot act on {}", if .target.is_empty() { "the whole stack" } else { .target })]
+    Target {
+        /// The action.
+        action: ActionKind,
+        /// The target; empty for the whole stack.
+        target: String,
+    },
+    /// The facts name no container to act on. Look again; nothing was done.
+    #[error("{target} has no container")]
+    NoContainer {
+        /// The service.
+        target: String,
+    },
+    /// The engine did not do it. See [`EngineError`].
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Compose did not do it. See [`ComposeError`].
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The time for the execution is over. It may still take effect: look what became of it.
+    #[error("it was not done within {after:?}")]
+    Timeout {
+        /// The time limit.
+        after: Duration,
+    },
+}
+
+impl ActError {
+    /// Whether the action may have had an effect. False only when it certainly had none.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::NotListed { .. } | Self::Unmanaged { .. } | Self::Target { .. } | Self::NoContainer { .. } => false,
+            Self::Engine(error) => error.is_ambiguous(),
+            Self::Compose(error) => error.is_ambiguous(),
+            Self::Timeout { .. } => true,
+        }
+    }
+}
+
+/// How an execution ended. Whether it had its effect is for [`Actor::verify`] to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit code of the process; absent for a call to the engine, and when a signal ended the process.
+    pub exit_code: Option<i32>,
+    /// The last of what was printed, redacted, at most [`OUTPUT_MOST`] bytes.
+    pub output: String,
+}
+
+/// The hand: an engine and a compose client for the same engine.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    engine: Engine,
+    compose: ComposeCli,
+}
+
+impl Actor {
+    /// An actor on that engine.
+    #[must_use]
+    pub fn new(engine: Engine, compose: ComposeCli) -> Self {
+        Self { engine, compose }
+    }
+
+    /// The target as it is now: one fact for it, or with an empty target one for each managed service of the spec.
+    ///
+    /// # Errors
+    /// [`ActError::NotListed`], or why the engine could not be asked.
+    pub async fn facts(&self, stack: &WicapStackSpec, target: &str) -> Result<Vec<ContainerFact>, ActError> {
+        facts::now(&self.engine, stack, target, &[]).await
+    }
+
+    /// What [`Actor::execute`] will call, for the record: method and path, or the argument vector. A stop or restart gives the
+    /// process the grace period that its container was created with.
+    ///
+    /// # Errors
+    /// Why it cannot be done to that target; the same that [`Actor::execute`] would give.
+    pub fn command(
+        &self,
+        stack: &WicapStackSpec,
+        action: ActionKind,
+        target: &str,
+        before: &[ContainerFact],
+    ) -> Result<Vec<String>, ActError> {
+        let services = targets(stack, action, target)?;
+        match action {
+            ActionKind::StatusCheck => Ok(status_check::command(&stack.compose.project)),
+            ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService => {
+                container::command(action, container::id(target, before)?)
+            }
+            ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown => {
+                compose::command(&self.compose, &stack.compose, action, &services)
+            }
+        }
+    }
+
+    /// Carries the action out, within `timeout`. The exit code of a process is not judged here.
+    ///
+    /// # Errors
+    /// [`ActError::is_ambiguous`] tells whether it may have had an effect all the same.
+    pub async fn execute(
+        &self,
+        stack: &WicapStackSpec,
+        action: ActionKind,
+        target: &str,
+        before: &[ContainerFact],
+        timeout: Duration,
+    ) -> Result<Outcome, ActError> {
+        let command = self.command(stack, action, target, before)?;
+        tracing::info!(%action, target, project = %stack.compose.project, "executing");
+        let outcome = match action {
+            ActionKind::StatusCheck => {
+                let work = status_check::execute(&self.engine, stack, target);
+                tokio::time::timeout(timeout, work).await.map_err(|_| ActError::Timeout { after: timeout })??
+            }
+            ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService => {
+                let work = container::execute(&self.engine, action, container::id(target, before)?);
+                tokio::time::timeout(timeout, work).await.map_err(|_| ActError::Timeout { after: timeout })??
+            }
+            // The process has its own time limit, which also ends it.
+            ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown => {
+                compose::execute(&self.compose, &stack.compose, &command, timeout).await?
+            }
+        };
+        Ok(Outcome { output: tail(&redact(&outcome.output), OUTPUT_MOST).to_owned(), ..outcome })
+    }
+
+    /// Waits until the postcondition holds or the time is over. The engine's events wake it; it also looks every second.
+    pub async fn verify(
+        &self,
+        stack: &WicapStackSpec,
+        action: ActionKind,
+        target: &str,
+        before: &[ContainerFact],
+        timeout: Duration,
+    ) -> Verification {
+        verify::wait(&self.engine, stack, action, target, before, timeout).await
+    }
+}
+
+/// Default time for the execution of an action, and for its verification. A stop or a recreation may wait for a grace period
+/// (10 s unless declared otherwise) of each service; what creates containers may take a slow disk's time.
+#[must_use]
+pub fn default_timeout(action: ActionKind) -> Duration {
+    Duration::from_secs(match action {
+        ActionKind::StatusCheck => 10,
+        ActionKind::StartService => 30,
+        ActionKind::RestartService | ActionKind::StopService => 60,
+        ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown => 120,
+    })
+}
+
+/// The services that an action on that target is about: listed, and managed unless it changes nothing.
+fn targets<'a>(stack: &'a WicapStackSpec, action: ActionKind, target: &str) -> Result<Vec<&'a str>, ActError> {
+    let fits = if target.is_empty() { action.can_target_stack() } else { action.can_target_service() };
+    if !fits {
+        return Err(ActError::Target { action, target: target.to_owned() });
+    }
+    let services = facts::services(stack, target)?;
+    if let Some(service) = services.iter().find(|s| action.changes() && !s.managed) {
+        return Err(ActError::Unmanaged { target: service.name.clone() });
+    }
+    // The names become arguments: what validation should have refused ends here, and so does an empty list, which Compose would
+    // take for every service.
+    if let Some(service) = services.iter().find(|s| !is_service(&s.name)) {
+        return Err(ActError::NotListed { target: service.name.clone() });
+    }
+    if services.is_empty() {
+        return Err(ActError::Target { action, target: target.to_owned() });
+    }
+    Ok(services.into_iter().map(|s| s.name.as_str()).collect())
+}
+
+/// At most the last `most` bytes, cut between characters.
+fn tail(text: &str, most: usize) -> &str {
+    let from = (text.len().saturating_sub(most)..=text.len()).find(|&i| text.is_char_boundary(i));
+    &text[from.unwrap_or(text.len())..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::stack::ServiceState;
+    use serde_json::json;
+
+    fn actor() -> Actor {
+        Actor::new(Engine::new("/nonexistent.sock").unwrap(), ComposeCli::new("/nonexistent.sock"))
+    }
+
+    fn stack() -> WicapStackSpec {
+        serde_json::from_value(json!({
+            "compose": {"project": "p", "directory": "/srv/p"},
+            "services": [{"name": "redis"}, {"name": "ui"}, {"name": "scout", "managed": false}],
+        }))
+        .unwrap()
+    }
+
+    fn before(service: &str) -> Vec<ContainerFact> {
+        let (state, container_id) = (ServiceState::Exited, Some("0a1b".to_owned()));
+        vec![ContainerFact { service: service.to_owned(), state, container_id, started_at: None }]
+    }
+
+    #[test]
+    fn what_would_be_called() {
+        let base = "docker compose --project-name p --project-directory /srv/p --file /srv/p/compose.yaml --ansi never";
+        for (action, target, expected) in [
+            (ActionKind::StartService, "ui", "POST /containers/0a1b/start".to_owned()),
+            (ActionKind::RestartService, "ui", "POST /containers/0a1b/restart".to_owned()),
+            (ActionKind::StopService, "ui", "POST /containers/0a1b/stop".to_owned()),
+            (ActionKind::ComposeUp, "ui", format!("{base} up --detach --no-deps --no-build --pull never --no-recreate ui")),
+            (
+                ActionKind::ComposeUp,
+                "",
+                format!("{base} up --detach --no-deps --no-build --pull never --no-recreate redis ui"),
+            ),
+            (
+                ActionKind::RecreateService,
+                "ui",
+                format!("{base} up --detach --no-deps --no-build --pull never --force-recreate ui"),
+            ),
+            (ActionKind::ComposeDown, "", format!("{base} down redis ui")),
+            (ActionKind::StatusCheck, "scout", "GET /containers/json?project=p".to_owned()),
+        ] {
+            assert_eq!(actor().command(&stack(), action, target, &before(target)).unwrap().join(" "), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_done_is_not_even_a_command() {
+        let mut hostile = stack();
+        hostile.services[0].name = "--volumes".to_owned();
+        let mut nothing = stack();
+        nothing.services.iter_mut().for_each(|s| s.managed = false);
+        let mut id = before("ui");
+        id[0].container_id = Some("../images".to_owned());
+        for (stack, action, target, before) in [
+            (stack(), ActionKind::ComposeUp, "sql", before("sql")),
+            (stack(), ActionKind::StartService, "scout", before("scout")),
+            (stack(), ActionKind::StartService, "", before("ui")),
+            (stack(), ActionKind::ComposeDown, "ui", before("ui")),
+            (stack(), ActionKind::StartService, "ui", before("redis")),
+            (hostile.clone(), ActionKind::ComposeDown, "", vec![]),
+            (hostile, ActionKind::ComposeUp, "--volumes", vec![]),
+            (nothing, ActionKind::ComposeDown, "", vec![]),
+            (stack(), ActionKind::StopService, "ui", id),
+        ] {
+            let error = actor().command(&stack, action, target, &before).unwrap_err();
+            assert!(!error.is_ambiguous(), "{error}");
+            assert!(actor().execute(&stack, action, target, &before, Duration::from_secs(1)).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_did_nothing() {
+        let error = actor().execute(&stack(), ActionKind::StartService, "ui", &before("ui"), Duration::from_secs(5)).await;
+        assert!(!error.unwrap_err().is_ambiguous());
+        let long = ActError::Timeout { after: Duration::from_secs(1) };
+        assert!(long.is_ambiguous());
+    }
+
+    #[test]
+    fn a_tail_is_cut_between_characters() {
+        assert_eq!(tail("abc", 5), "abc");
+        assert_eq!(tail("abc", 2), "bc");
+        assert_eq!(tail("aüb", 2), "b");
+    }
+}

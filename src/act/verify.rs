@@ -1,0 +1,261 @@
+//! Preconditions and postconditions, pure, and the wait for the latter.
+//!
+//! A postcondition never takes "it runs" for an effect: a restart that did not happen also leaves a container that runs. The
+//! effect is told by what the engine changes with it: the start time, the container's id.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time::Instant;
+
+use super::facts;
+use crate::api::action::{ActionKind, ContainerFact, Verification};
+use crate::api::stack::{ServiceState, WicapStackSpec};
+use crate::observe::engine::Engine;
+
+/// Time between two looks when no event comes: an event can be lost with its connection.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Whether the process of the container runs, well or not.
+fn runs(state: ServiceState) -> bool {
+    matches!(state, ServiceState::Running | ServiceState::Starting | ServiceState::Unhealthy)
+}
+
+/// Whether the action makes sense on what is there.
+///
+/// # Errors
+/// Why it does not, in words for people.
+pub fn precondition(action: ActionKind, before: &[ContainerFact]) -> Result<(), String> {
+    let [first, ..] = before else { return Err("there is no service to act on".to_owned()) };
+    let name = &first.service;
+    if let Some(unknown) = before.iter().find(|f| action.changes() && f.state == ServiceState::Unknown) {
+        return Err(format!("{} could not be asked for its state", unknown.service));
+    }
+    if action.can_target_service() && !action.can_target_stack() && before.len() > 1 {
+        return Err(format!("{action} acts on one service, not on {}", before.len()));
+    }
+    let state = first.state;
+    let verdict = match action {
+        ActionKind::StatusCheck | ActionKind::RecreateService => Ok(()),
+        ActionKind::StartService => match state {
+            ServiceState::Exited => Ok(()),
+            ServiceState::Missing => Err(format!("{name} has no container to start")),
+            ServiceState::Paused => Err(format!("{name} is paused, and the engine does not start what is paused")),
+            ServiceState::Restarting => Err(format!("the engine is restarting {name} already")),
+            ServiceState::Dead => Err(format!("{name} is dead and can only be recreated")),
+            _ => Err(format!("{name} is already running")),
+        },
+        ActionKind::RestartService => match state {
+            ServiceState::Missing => Err(format!("{name} has no container to restart")),
+            ServiceState::Dead => Err(format!("{name} is dead and can only be recreated")),
+            _ => Ok(()),
+        },
+        ActionKind::StopService => {
+            let stoppable = runs(state) || matches!(state, ServiceState::Paused | ServiceState::Restarting);
+            if stoppable { Ok(()) } else { Err(format!("{name} does not run: it is {state:?}")) }
+        }
+        ActionKind::ComposeUp => {
+            let wanting = before.iter().any(|f| matches!(f.state, ServiceState::Missing | ServiceState::Exited));
+            if wanting { Ok(()) } else { Err("nothing is missing or stopped".to_owned()) }
+        }
+        ActionKind::ComposeDown => {
+            let any = before.iter().any(|f| f.state != ServiceState::Missing);
+            if any { Ok(()) } else { Err("there is no container to remove".to_owned()) }
+        }
+    };
+    // A fact with a state and without an id is no ground to act on a container.
+    let by_id = matches!(action, ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService);
+    verdict.and_then(
+        |()| {
+            if by_id && first.container_id.is_none() { Err(format!("{name} has no container")) } else { Ok(()) }
+        },
+    )
+}
+
+/// Whether what is seen shows that the action took effect.
+///
+/// # Errors
+/// What is missing, in words for people.
+pub fn postcondition(action: ActionKind, before: &[ContainerFact], after: &[ContainerFact]) -> Result<(), String> {
+    if after.is_empty() {
+        return Err("nothing was seen".to_owned());
+    }
+    for now in after {
+        let then = before.iter().find(|b| b.service == now.service);
+        judge(action, then, now).map_err(|missing| format!("{} {missing}", now.service))?;
+    }
+    Ok(())
+}
+
+fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) -> Result<(), String> {
+    let running = || if runs(now.state) { Ok(()) } else { Err(format!("does not run: it is {:?}", now.state)) };
+    let then_started = then.and_then(|f| f.started_at);
+    let then_id = then.and_then(|f| f.container_id.as_ref());
+    match action {
+        ActionKind::StatusCheck => match now.state {
+            ServiceState::Unknown => Err("could not be asked".to_owned()),
+            _ => Ok(()),
+        },
+        ActionKind::StartService | ActionKind::RestartService => {
+            running()?;
+            if action == ActionKind::StartService && then_id != now.container_id.as_ref() {
+                return Err("runs in another container than the one that was started".to_owned());
+            }
+            // An absent time is earlier than any.
+            if now.started_at > then_started { Ok(()) } else { Err("has not started since".to_owned()) }
+        }
+        ActionKind::StopService => match now.state {
+            ServiceState::Exited | ServiceState::Missing | ServiceState::Dead => Ok(()),
+            state => Err(format!("has not stopped: it is {state:?}")),
+        },
+        ActionKind::ComposeUp => running(),
+        ActionKind::RecreateService => {
+            running()?;
+            let new = now.container_id.is_some() && now.container_id.as_ref() != then_id;
+            if new { Ok(()) } else { Err("runs in the same container as before".to_owned()) }
+        }
+        ActionKind::ComposeDown => match now.state {
+            ServiceState::Missing => Ok(()),
+            state => Err(format!("still has a container: it is {state:?}")),
+        },
+    }
+}
+
+/// Looks until the postcondition holds or the time is over: at once, at every event of the project, and every second.
+pub(super) async fn wait(
+    engine: &Engine,
+    stack: &WicapStackSpec,
+    action: ActionKind,
+    target: &str,
+    before: &[ContainerFact],
+    timeout: Duration,
+) -> Verification {
+    let deadline = Instant::now() + timeout;
+    // From here on no event is lost, though the connection is only made when it is polled.
+    let project = stack.compose.project.as_str();
+    let relevant = |event: &Result<_, _>| {
+        let wanted = match event {
+            Ok(crate::observe::engine::ContainerEvent { project: p, .. }) => p == project,
+            // The stream is over; the timer goes on alone.
+            Err(_) => false,
+        };
+        futures::future::ready(wanted)
+    };
+    let events = engine.events().filter(relevant).fuse();
+    tokio::pin!(events);
+    let mut after = Vec::new();
+    loop {
+        let looked = tokio::time::timeout_at(deadline, facts::now(engine, stack, target, before)).await;
+        let missing = match looked {
+            Ok(Ok(facts)) => {
+                after = facts;
+                match postcondition(action, before, &after) {
+                    Ok(()) => return Verification { holds: true, message: seen(&after), after },
+                    Err(missing) => missing,
+                }
+            }
+            Ok(Err(error)) => format!("it could not be looked at: {error}"),
+            Err(_) => "the last look was not answered".to_owned(),
+        };
+        if Instant::now() >= deadline {
+            return Verification { holds: false, message: format!("after {timeout:?}: {missing}"), after };
+        }
+        let again = deadline.min(Instant::now() + LOOK_AGAIN);
+        tokio::select! {
+            Some(_) = events.next() => {}
+            () = tokio::time::sleep_until(again) => {}
+        }
+    }
+}
+
+fn seen(after: &[ContainerFact]) -> String {
+    after.iter().map(|fact| format!("{} is {:?}", fact.service, fact.state)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ActionKind as A;
+    use ServiceState as S;
+
+    fn fact(state: S, id: &str, started: i64) -> ContainerFact {
+        ContainerFact {
+            service: "ui".to_owned(),
+            state,
+            container_id: (!id.is_empty()).then(|| id.to_owned()),
+            started_at: (started > 0).then(|| crate::api::Time::from_second(started).unwrap()),
+        }
+    }
+
+    #[test]
+    fn an_action_wants_something_to_act_on() {
+        let all =
+            [S::Running, S::Starting, S::Unhealthy, S::Exited, S::Paused, S::Restarting, S::Dead, S::Missing, S::Unknown];
+        for (action, sensible) in [
+            (A::StatusCheck, &all[..]),
+            (A::StartService, &[S::Exited]),
+            (A::RestartService, &[S::Running, S::Starting, S::Unhealthy, S::Exited, S::Paused, S::Restarting]),
+            (A::StopService, &[S::Running, S::Starting, S::Unhealthy, S::Paused, S::Restarting]),
+            (A::ComposeUp, &[S::Exited, S::Missing]),
+            (A::RecreateService, &all[..8]),
+            (A::ComposeDown, &all[..7]),
+        ] {
+            for state in all {
+                let id = if state == S::Missing { "" } else { "a" };
+                let verdict = precondition(action, &[fact(state, id, 1)]);
+                assert_eq!(verdict.is_ok(), sensible.contains(&state), "{action} on {state:?}: {verdict:?}");
+            }
+            assert!(precondition(action, &[]).is_err());
+        }
+        assert!(precondition(A::StartService, &[fact(S::Exited, "", 1)]).is_err());
+        assert!(precondition(A::StartService, &[fact(S::Exited, "a", 1), fact(S::Exited, "b", 1)]).is_err());
+        assert!(precondition(A::ComposeUp, &[fact(S::Running, "a", 1), fact(S::Missing, "", 0)]).is_ok());
+    }
+
+    #[test]
+    fn an_effect_is_told_by_what_the_engine_changes_with_it() {
+        let (running, exited) = (fact(S::Running, "a", 10), fact(S::Exited, "a", 10));
+        let missing = fact(S::Missing, "", 0);
+        for (action, before, after, holds) in [
+            (A::StartService, &exited, fact(S::Running, "a", 11), true),
+            (A::StartService, &exited, fact(S::Starting, "a", 11), true),
+            (A::StartService, &exited, fact(S::Unhealthy, "a", 11), true),
+            (A::StartService, &exited, fact(S::Running, "a", 10), false),
+            (A::StartService, &exited, fact(S::Running, "b", 11), false),
+            (A::StartService, &exited, fact(S::Exited, "a", 11), false),
+            (A::StartService, &exited, fact(S::Restarting, "a", 11), false),
+            (A::StartService, &fact(S::Exited, "a", 0), fact(S::Running, "a", 1), true),
+            (A::RestartService, &running, running.clone(), false),
+            (A::RestartService, &running, fact(S::Running, "a", 11), true),
+            (A::RestartService, &running, fact(S::Exited, "a", 11), false),
+            (A::StopService, &running, exited.clone(), true),
+            (A::StopService, &running, missing.clone(), true),
+            (A::StopService, &running, running.clone(), false),
+            (A::StopService, &running, fact(S::Paused, "a", 10), false),
+            (A::StopService, &running, fact(S::Unknown, "a", 10), false),
+            (A::ComposeUp, &missing, fact(S::Starting, "b", 11), true),
+            (A::ComposeUp, &missing, missing.clone(), false),
+            (A::RecreateService, &running, running.clone(), false),
+            (A::RecreateService, &running, fact(S::Running, "a", 11), false),
+            (A::RecreateService, &running, fact(S::Running, "b", 11), true),
+            (A::RecreateService, &running, fact(S::Exited, "b", 11), false),
+            (A::ComposeDown, &running, exited.clone(), false),
+            (A::ComposeDown, &running, missing.clone(), true),
+            (A::StatusCheck, &running, exited.clone(), true),
+            (A::StatusCheck, &running, fact(S::Unknown, "a", 1), false),
+        ] {
+            let verdict = postcondition(action, std::slice::from_ref(before), std::slice::from_ref(&after));
+            assert_eq!(verdict.is_ok(), holds, "{action}: {before:?} to {after:?}: {verdict:?}");
+        }
+        assert!(postcondition(A::ComposeDown, &[running], &[]).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_silent_engine_proves_nothing() {
+        let stack = serde_json::json!({"compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "ui"}]});
+        let stack: WicapStackSpec = serde_json::from_value(stack).unwrap();
+        let engine = Engine::new("/nonexistent.sock").unwrap();
+        let seen = wait(&engine, &stack, A::ComposeDown, "", &[], Duration::from_millis(50)).await;
+        assert!(!seen.holds && seen.after.is_empty() && seen.message.contains("could not be looked at"), "{seen:?}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Keeping what is stored, logged and shown fit to be seen.
+//!
+//! # Layout
+//! - [`redact`]: takes secrets out of a text
+
+pub mod redact;

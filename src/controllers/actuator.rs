@@ -1,0 +1,392 @@
+//! Actuator: the only one that changes anything.
+//!
+//! ```text
+//!  Pending ──authorise, on fresh reads──▶ Denied
+//!     │ claim: ONE transaction that compares the leader key, the session, the policies and that there is no stop, and writes
+//!     │        Running, the decision, the target as it was, the step that is about to begin, and the session's usage
+//!     ▼
+//!  Running ──execute──▶ recorded ──verify──▶ Succeeded / Failed
+//!     ╎
+//!     ╎ another leader finds it Running: it never executes it again. It takes the claim over, and lets the target tell
+//!     ╎ whether the call had its effect, for as long as the call could still be under way.
+//! ```
+//!
+//! Guarantees: at most one execution of an ActionRun, whatever crashes when; nothing is executed that is not on record first;
+//! nothing is claimed after a stop was committed. Caveat: a call that was made by a process that died is known by its effect
+//! only; one that had none within its time ends as Failed, and the planner decides again.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::controller::Action;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::runtime::{ReconcileError, Sources, lead};
+use super::{Context, Controller};
+use crate::act::{Actor, default_timeout, precondition};
+use crate::api::action::{
+    ActionPhase, ActionRun, ActionRunStatus, Claim, Decision, GateVerdict, Step, StepKind, Verification,
+};
+use crate::api::policy::ControlPolicy;
+use crate::api::session::ControlSession;
+use crate::api::stack::WicapStack;
+use crate::api::stop::{self, EmergencyStop};
+use crate::api::{Object, Time, after, condition, elapsed, reason, std_duration};
+use crate::audit::redact::redact;
+use crate::observe::compose::ComposeCli;
+use crate::plan::authorise::{self, Facts, Request, authorise};
+use crate::store::election::Fence;
+use crate::store::events::{Recorder, Severity};
+use crate::store::{Error, List, ListParams};
+
+/// Wait before an action that must let another one end is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Runs the actuator until `shutdown`.
+pub async fn run(context: Context, shutdown: CancellationToken) {
+    let name = format!("{}.{}", Controller::Actuator, context.host);
+    lead(&context.store, &name, &context.identity, &shutdown, |fence, ending| {
+        let context = context.clone();
+        async move {
+            let sources = Sources::<ActionRun>::new(&context.store);
+            let actuator = Arc::new(Actuator {
+                actor: Actor::new(context.engine.clone(), ComposeCli::new(context.engine.url())),
+                recorder: Recorder::new(context.store.clone(), Controller::Actuator.as_str(), &context.host),
+                claims: Mutex::default(),
+                fence,
+                context,
+            });
+            sources.run(actuator, ending, |run, actuator| async move { actuator.reconcile(&run).await }).await;
+        }
+    })
+    .await;
+}
+
+struct Actuator {
+    context: Context,
+    fence: Fence,
+    actor: Actor,
+    recorder: Recorder,
+    /// By stack: held from the reads to the claim, so that what was counted is still so.
+    claims: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+}
+
+/// What came of an attempt to claim.
+enum Claimed {
+    /// It is ours: execute it on that stack.
+    Ours(Box<ActionRun>, Box<WicapStack>),
+    /// It has ended without an execution.
+    Over,
+    /// Not now.
+    Wait,
+    /// Another host's.
+    NotOurs,
+}
+
+/// What an action is decided on, read at once.
+struct World {
+    stack: Option<WicapStack>,
+    session: Option<ControlSession>,
+    policies: List<ControlPolicy>,
+    stops: List<EmergencyStop>,
+    actions: Vec<ActionRun>,
+}
+
+impl Actuator {
+    async fn reconcile(&self, run: &ActionRun) -> Result<Action, ReconcileError> {
+        match run.status.as_ref().map_or(ActionPhase::Pending, |s| s.phase) {
+            ActionPhase::Pending => match self.claim(run).await? {
+                Claimed::Ours(run, stack) => self.execute(*run, &stack).await?,
+                Claimed::Wait => return Ok(Action::requeue(LOOK_AGAIN)),
+                Claimed::Over | Claimed::NotOurs => {}
+            },
+            ActionPhase::Running => self.take_over(run).await?,
+            _ => {}
+        }
+        Ok(Action::await_change())
+    }
+
+    async fn read(&self, run: &ActionRun) -> Result<World, Error> {
+        let store = &self.context.store;
+        let everything = ListParams::default();
+        let of_stack = ListParams { fields: Some(format!("spec.stack={}", run.spec.stack)), ..ListParams::default() };
+        let (stacks, sessions, runs) = (store.api(), store.api(), store.api());
+        let (policies, stops) = (store.api(), store.api());
+        let (stack, session, policies, stops, actions) = tokio::try_join!(
+            stacks.get_opt(&run.spec.stack),
+            sessions.get_opt(&run.spec.session),
+            policies.list(&everything),
+            stops.list(&everything),
+            runs.list(&of_stack),
+        )?;
+        Ok(World { stack, session, policies, stops, actions: actions.items })
+    }
+
+    async fn claim(&self, run: &ActionRun) -> Result<Claimed, ReconcileError> {
+        let lock = Arc::clone(self.claims.lock().await.entry(run.spec.stack.clone()).or_default());
+        let _counting = lock.lock().await;
+        let world = self.read(run).await?;
+        // The cache may lag behind our own writes; what counts is what is stored.
+        let Some(run) = world.actions.iter().find(|a| a.name() == run.name() && a.metadata.uid == run.metadata.uid) else {
+            return Ok(Claimed::Over);
+        };
+        if run.status.as_ref().is_some_and(|s| s.phase != ActionPhase::Pending) {
+            return Ok(Claimed::Over);
+        }
+        let now = self.context.store.clock().now();
+        let Some(stack) = &world.stack else {
+            let gone = deny(authorise::RUNTIME_PLANE, format!("there is no WicapStack \"{}\"", run.spec.stack));
+            return self.end(run, ActionPhase::Denied, gone, now).await;
+        };
+        if stack.spec.host != self.context.host {
+            return Ok(Claimed::NotOurs);
+        }
+        let decision = self.decide(run, stack, &world, now);
+        if decision.denied_by.as_deref() == Some(authorise::PRECONDITION) {
+            // Another action is under way; its end is a matter of seconds, and not a reason to refuse for good.
+            return Ok(Claimed::Wait);
+        }
+        if !decision.allowed {
+            return self.end(run, ActionPhase::Denied, decision, now).await;
+        }
+        if run.spec.dry_run {
+            return self.end(run, ActionPhase::Shadowed, decision, now).await;
+        }
+        let before = self.actor.facts(&stack.spec, &run.spec.target).await?;
+        if let Err(why) = precondition(run.spec.action, &before) {
+            let mut status = run.status.clone().unwrap_or_default();
+            status.before = before;
+            status.message = Some(format!("not done: {why}"));
+            status.decision = Some(decision);
+            return self.finish(run, status, ActionPhase::Failed, now).await.map(|()| Claimed::Over);
+        }
+        let command = self.actor.command(&stack.spec, run.spec.action, &run.spec.target, &before)?;
+        let mut claimed = run.clone();
+        let status = claimed.status.get_or_insert_default();
+        status.phase = ActionPhase::Running;
+        status.decision = Some(decision);
+        status.claim = Some(Claim { holder: self.context.identity.clone(), token: self.fence.token });
+        status.before = before;
+        status.started_at = Some(now);
+        status.steps = vec![step(StepKind::Execute, command, now)];
+        let mut transaction = self
+            .context
+            .store
+            .transaction()
+            .fence(&self.fence)
+            .put_status(&claimed)?
+            .spec_unchanged(stack)?
+            .absent::<EmergencyStop>(stop::ALL)
+            .absent::<EmergencyStop>(stack.name())
+            .none_newer::<ControlPolicy>(world.policies.revision);
+        for policy in &world.policies.items {
+            transaction = transaction.spec_unchanged(policy)?;
+        }
+        // Authorisation has refused an action without a session.
+        if let Some(session) = &world.session {
+            let mut used = session.clone();
+            count(&mut used, now);
+            transaction = transaction.spec_unchanged(session)?.put_status(&used)?;
+        }
+        let revision = transaction.commit().await?;
+        claimed.metadata.resource_version = Some(revision.to_string());
+        Ok(Claimed::Ours(Box::new(claimed), Box::new(stack.clone())))
+    }
+
+    fn decide(&self, run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Decision {
+        let resolved = resolve(Path::new(&stack.spec.compose.directory));
+        let roots: Vec<(String, PathBuf)> = world
+            .policies
+            .items
+            .iter()
+            .flat_map(|p| &p.spec.allowed_roots)
+            // A root that does not exist here holds nothing.
+            .filter_map(|root| Some((root.clone(), resolve(Path::new(root)).ok()?)))
+            .collect();
+        let sessions: Vec<ControlSession> = world.session.iter().cloned().collect();
+        let request = Request {
+            stack,
+            action: run.spec.action,
+            target: &run.spec.target,
+            session: &run.spec.session,
+            run: Some(run.name()),
+            planning: false,
+        };
+        authorise(
+            &request,
+            &Facts {
+                sessions: &sessions,
+                policies: &world.policies.items,
+                stops: &world.stops.items,
+                actions: &world.actions,
+                directory: Some(resolved.as_deref().map_err(String::as_str)),
+                roots: &roots,
+                now,
+            },
+        )
+    }
+
+    /// Ends an action that was not executed.
+    async fn end(
+        &self,
+        run: &ActionRun,
+        phase: ActionPhase,
+        decision: Decision,
+        now: Time,
+    ) -> Result<Claimed, ReconcileError> {
+        let mut status = run.status.clone().unwrap_or_default();
+        let denied = decision.denied_by.as_ref().and_then(|gate| decision.trace.iter().find(|v| v.gate == *gate));
+        status.message = Some(match denied {
+            Some(verdict) => format!("denied by {}: {}", verdict.gate, verdict.reason),
+            None => format!("allowed, and not done: dryRun is set; {} {} would be done", run.spec.action, run.spec.target),
+        });
+        status.decision = Some(decision);
+        self.finish(run, status, phase, now).await?;
+        Ok(Claimed::Over)
+    }
+
+    async fn execute(&self, run: ActionRun, stack: &WicapStack) -> Result<(), ReconcileError> {
+        let spec = &run.spec;
+        let begun = format!("{} {} of stack {}: {}", spec.action, spec.target, spec.stack, spec.cause.summary);
+        tracing::info!(name = run.name(), action = %spec.action, target = spec.target, "executing");
+        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), std_duration);
+        let mut status = run.status.clone().unwrap_or_default();
+        let outcome = self.actor.execute(&stack.spec, spec.action, &spec.target, &status.before, timeout).await;
+        let now = self.context.store.clock().now();
+        let mut happened = true;
+        if let Some(executed) = status.steps.last_mut() {
+            executed.finished_at = Some(now);
+            match &outcome {
+                Ok(outcome) => {
+                    executed.exit_code = outcome.exit_code;
+                    executed.output = Some(redact(&outcome.output).into_owned());
+                }
+                Err(error) => {
+                    happened = error.is_ambiguous();
+                    executed.output = Some(redact(&error.to_string()).into_owned());
+                }
+            }
+        }
+        if !happened {
+            let why = status.steps.last().and_then(|s| s.output.clone()).unwrap_or_default();
+            status.message = Some(format!("not done: {why}"));
+            return self.finish(&run, status, ActionPhase::Failed, now).await;
+        }
+        status.steps.push(step(StepKind::Verify, Vec::new(), now));
+        let mut recorded = run.clone();
+        recorded.status = Some(status.clone());
+        let api = self.context.store.api::<ActionRun>();
+        let recorded = api.replace_status(&recorded, Some(&self.fence)).await?;
+        self.recorder.publish(&run, Severity::Normal, reason::ACTION_STARTED, &begun).await;
+        let verification = self.actor.verify(&stack.spec, spec.action, &spec.target, &status.before, timeout).await;
+        self.conclude(&recorded, verification, None).await
+    }
+
+    /// Goes on with an action that a process, this one or another, left between claim and result.
+    async fn take_over(&self, run: &ActionRun) -> Result<(), ReconcileError> {
+        let api = self.context.store.api::<ActionRun>();
+        let mut run = api.get(run.name()).await?;
+        let Some(stack) = self.context.store.api::<WicapStack>().get_opt(&run.spec.stack).await? else {
+            let mut status = run.status.clone().unwrap_or_default();
+            status.message = Some("its stack was deleted while it was under way; the outcome is not known".to_owned());
+            let now = self.context.store.clock().now();
+            return self.finish(&run, status, ActionPhase::Interrupted, now).await;
+        };
+        let mut status = run.status.clone().unwrap_or_default();
+        if stack.spec.host != self.context.host || status.phase != ActionPhase::Running {
+            return Ok(());
+        }
+        let ours = Claim { holder: self.context.identity.clone(), token: self.fence.token };
+        let from = status.claim.clone();
+        if from.as_ref() != Some(&ours) {
+            tracing::warn!(name = run.name(), from = ?from, "taking over an action that was left between claim and result");
+            status.claim = Some(ours);
+            run.status = Some(status.clone());
+            run = api.replace_status(&run, Some(&self.fence)).await?;
+        }
+        let spec = &run.spec;
+        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), std_duration);
+        // The call may have been made at the last moment and run its whole time; its effect is waited for as if it had been.
+        let begun = status.started_at.unwrap_or_else(|| self.context.store.clock().now());
+        let left = elapsed(self.context.store.clock().now(), after(begun, timeout * 2));
+        let verification = self.actor.verify(&stack.spec, spec.action, &spec.target, &status.before, left).await;
+        let holder = from.map_or_else(|| "nobody".to_owned(), |c| c.holder);
+        self.conclude(&run, verification, Some(format!("claimed by {holder}, taken over by {}", self.context.identity)))
+            .await
+    }
+
+    async fn conclude(
+        &self,
+        run: &ActionRun,
+        verification: Verification,
+        how: Option<String>,
+    ) -> Result<(), ReconcileError> {
+        let now = self.context.store.clock().now();
+        let mut status = run.status.clone().unwrap_or_default();
+        if let Some(verified) = status.steps.last_mut().filter(|s| s.kind == StepKind::Verify) {
+            verified.finished_at = Some(now);
+        }
+        let phase = if verification.holds { ActionPhase::Succeeded } else { ActionPhase::Failed };
+        status.message = Some(match how {
+            Some(how) => format!("{} ({how})", verification.message),
+            None => verification.message.clone(),
+        });
+        status.verification = Some(verification);
+        self.finish(run, status, phase, now).await
+    }
+
+    /// Writes the final phase, and tells.
+    async fn finish(
+        &self,
+        run: &ActionRun,
+        mut status: ActionRunStatus,
+        phase: ActionPhase,
+        now: Time,
+    ) -> Result<(), ReconcileError> {
+        status.phase = phase;
+        status.finished_at = Some(now);
+        let message = status.message.clone().unwrap_or_default();
+        let complete = condition::Status::True;
+        condition::set(&mut status.conditions, condition::COMPLETE, complete, &format!("{phase:?}"), &*message, None, now);
+        let mut ended = run.clone();
+        ended.status = Some(status);
+        self.context.store.api().replace_status(&ended, Some(&self.fence)).await?;
+        tracing::info!(name = run.name(), ?phase, message, "an action has ended");
+        let (severity, reason) = match phase {
+            ActionPhase::Succeeded => (Severity::Normal, reason::ACTION_SUCCEEDED),
+            ActionPhase::Shadowed => (Severity::Normal, reason::ACTION_DENIED),
+            ActionPhase::Denied => (Severity::Warning, reason::ACTION_DENIED),
+            _ => (Severity::Warning, reason::ACTION_FAILED),
+        };
+        self.recorder.publish(run, severity, reason, &message).await;
+        Ok(())
+    }
+}
+
+fn step(kind: StepKind, command: Vec<String>, now: Time) -> Step {
+    Step { kind, command, started_at: now, finished_at: None, exit_code: None, output: None }
+}
+
+fn deny(gate: &str, reason: String) -> Decision {
+    let verdict = GateVerdict { gate: gate.to_owned(), allowed: false, reason };
+    Decision { allowed: false, denied_by: Some(gate.to_owned()), trace: vec![verdict] }
+}
+
+/// Counts one action in the session's usage, and drops what has left the budget's window.
+fn count(session: &mut ControlSession, now: Time) {
+    let budget = session.spec.budget.clone();
+    let usage = &mut session.status.get_or_insert_default().usage;
+    usage.actions = usage.actions.saturating_add(1);
+    if let Some(budget) = budget {
+        usage.recent.retain(|at| elapsed(*at, now) < std_duration(budget.window));
+        usage.recent.push(now);
+    }
+}
+
+/// A path with every symbolic link followed.
+fn resolve(path: &Path) -> Result<PathBuf, String> {
+    std::fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()))
+}

@@ -1,0 +1,138 @@
+//! The reconcilers: one file each. Wiring only: what is true is found out in `observe`, what to do is decided in `plan`, and it
+//! is done in `act`.
+//!
+//! Each runs as a role of `wicapd run --controllers`, alone or with others, in any number of processes: a lease elects the one
+//! that works. Observer and actuator serve the stacks of one host, and are elected per host.
+//!
+//! # Layout
+//! - [`observer`], [`planner`], [`actuator`], [`session`], [`soak`], [`gc`]: the reconcilers
+//! - `runtime`: leadership, watches, queue, backoff: what they are all made of
+
+pub mod actuator;
+mod backoff;
+pub mod gc;
+pub mod observer;
+pub mod planner;
+mod runtime;
+pub mod session;
+pub mod soak;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::observe::engine::Engine;
+use crate::store::Store;
+
+/// The reconcilers that a process can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Controller {
+    /// Writes what is true of stacks.
+    Observer,
+    /// Decides what to do about them.
+    Planner,
+    /// Does it.
+    Actuator,
+    /// Opens and closes sessions.
+    Session,
+    /// Carries out soak runs.
+    Soak,
+    /// Removes what nobody owns any more.
+    Gc,
+}
+
+impl Controller {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Observer, Self::Planner, Self::Actuator, Self::Session, Self::Soak, Self::Gc];
+
+    /// Its name on the command line and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observer => "observer",
+            Self::Planner => "planner",
+            Self::Actuator => "actuator",
+            Self::Session => "session",
+            Self::Soak => "soak",
+            Self::Gc => "gc",
+        }
+    }
+}
+
+impl fmt::Display for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The value of `--controllers`: `all`, or names separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection(pub BTreeSet<Controller>);
+
+impl FromStr for Selection {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: Vec<&str> = text.split(',').map(str::trim).collect();
+        if names == ["all"] {
+            return Ok(Self(Controller::ALL.into()));
+        }
+        names
+            .into_iter()
+            .map(|name| {
+                Controller::ALL.into_iter().find(|c| c.as_str() == name).ok_or_else(|| {
+                    let all: Vec<_> = Controller::ALL.iter().map(|c| c.as_str()).collect();
+                    format!("found {name:?}, expected \"all\" or some of {}", all.join(", "))
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+/// What the reconcilers of a process share.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The store.
+    pub store: Store,
+    /// The host whose stacks the observer and the actuator serve.
+    pub host: String,
+    /// The engine of that host.
+    pub engine: Engine,
+    /// Who this process is, for leader keys and claims.
+    pub identity: String,
+}
+
+/// Runs the chosen reconcilers until `shutdown`, then ends them in good order.
+pub async fn run(context: Context, selection: &Selection, shutdown: CancellationToken) {
+    let mut running = JoinSet::new();
+    for controller in &selection.0 {
+        let (context, shutdown) = (context.clone(), shutdown.clone());
+        match controller {
+            Controller::Observer => running.spawn(observer::run(context, shutdown)),
+            Controller::Planner => running.spawn(planner::run(context, shutdown)),
+            Controller::Actuator => running.spawn(actuator::run(context, shutdown)),
+            Controller::Session => running.spawn(session::run(context, shutdown)),
+            Controller::Soak => running.spawn(soak::run(context, shutdown)),
+            Controller::Gc => running.spawn(gc::run(context, shutdown)),
+        };
+    }
+    running.join_all().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controllers_are_chosen_by_name() {
+        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 6);
+        let some = "soak, planner".parse::<Selection>().unwrap();
+        assert_eq!(some.0.into_iter().collect::<Vec<_>>(), [Controller::Planner, Controller::Soak]);
+        assert!("planer".parse::<Selection>().unwrap_err().contains("found \"planer\""));
+        assert!("".parse::<Selection>().is_err());
+    }
+}

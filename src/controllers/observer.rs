@@ -1,0 +1,233 @@
+//! Observer: writes what is true of the stacks of this host. Never acts.
+//!
+//! Docker events and changed probe verdicts wake it; a look every [`RESYNC`] makes it level-triggered, so that a lost event
+//! costs seconds and nothing else. It writes when what it sees has changed, and a heartbeat now and then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{self, ObjectRef};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::runtime::{ReconcileError, Sources, lead};
+use super::{Context, Controller};
+use crate::api::stack::{HEARTBEAT, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};
+use crate::api::{Object, condition, elapsed, reason};
+use crate::observe::compose::{ComposeCli, ConfigCache};
+use crate::observe::engine::Engine;
+use crate::observe::observation::{Seen, changed, observe};
+use crate::observe::probe::ProbeSet;
+use crate::store::election::Fence;
+use crate::store::events::{Recorder, Severity};
+
+/// How often every stack is looked at without any event: an engine that went silent must be noticed within 15 s, and one look
+/// may take 5 s to fail.
+const RESYNC: Duration = Duration::from_secs(10);
+
+/// Wait before the event stream of an engine that does not answer is opened again.
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Runs the observer until `shutdown`.
+pub async fn run(context: Context, shutdown: CancellationToken) {
+    let name = format!("{}.{}", Controller::Observer, context.host);
+    lead(&context.store, &name, &context.identity, &shutdown, |fence, ending| {
+        let context = context.clone();
+        async move {
+            let mut sources = Sources::<WicapStack>::new(&context.store);
+            let engine_events = follow(context.engine.clone(), sources.primary(), sources.waker(), context.host.clone());
+            sources.spawn_task(engine_events);
+            let observer = Arc::new(Observer {
+                recorder: Recorder::new(context.store.clone(), Controller::Observer.as_str(), &context.host),
+                waker: sources.waker(),
+                watched: Mutex::default(),
+                fence,
+                context,
+            });
+            sources.run(observer, ending, |stack, observer| async move { observer.reconcile(&stack).await }).await;
+        }
+    })
+    .await;
+}
+
+/// Turns the engine's events into wake-ups, for ever.
+async fn follow(
+    engine: Engine,
+    stacks: reflector::Store<WicapStack>,
+    waker: UnboundedSender<ObjectRef<WicapStack>>,
+    host: String,
+) {
+    let wake = |project: Option<&str>| {
+        for stack in stacks.state() {
+            if stack.spec.host == host && project.is_none_or(|p| p == stack.spec.compose.project) {
+                let _ = waker.send(ObjectRef::from_obj(stack.as_ref()));
+            }
+        }
+    };
+    loop {
+        let mut events = std::pin::pin!(engine.events());
+        let mut connected = false;
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    // The first event after a gap says that there was one: everything may have changed.
+                    wake(connected.then_some(event.project.as_str()));
+                    connected = true;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the engine's events are interrupted");
+                    break;
+                }
+            }
+        }
+        wake(None);
+        sleep(RECONNECT).await;
+    }
+}
+
+struct Observer {
+    context: Context,
+    fence: Fence,
+    recorder: Recorder,
+    waker: UnboundedSender<ObjectRef<WicapStack>>,
+    /// What is kept of each stack between looks, by uid.
+    watched: Mutex<HashMap<String, Arc<Mutex<Watched>>>>,
+}
+
+/// What is kept of a stack between looks.
+struct Watched {
+    config: ConfigCache,
+    /// What was said last about a configuration that cannot be read, so that it is said once.
+    config_error: Option<String>,
+    probes: ProbeSet,
+    wakes: AbortHandle,
+    /// Of the spec that the probes and the configuration are of.
+    generation: Option<i64>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.wakes.abort();
+    }
+}
+
+impl Observer {
+    async fn reconcile(&self, stack: &WicapStack) -> Result<Action, ReconcileError> {
+        if stack.spec.host != self.context.host {
+            return Ok(Action::await_change());
+        }
+        let watched = self.watched(stack).await;
+        let mut watched = watched.lock().await;
+        let looked = self.context.engine.containers(&stack.spec.compose.project).await;
+        let containers = looked.as_deref().map_err(ToString::to_string);
+        if let Ok(containers) = &containers {
+            watched.probes.sync(&stack.spec, containers);
+        }
+        let config = match watched.config.get(&stack.spec.compose).await {
+            Ok(config) => {
+                watched.config_error = None;
+                Some(config)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if watched.config_error.as_ref() != Some(&text) {
+                    tracing::warn!(stack = stack.name(), %error, "the compose configuration cannot be read");
+                    watched.config_error = Some(text);
+                }
+                watched.config.peek()
+            }
+        };
+        let verdicts: HashMap<&str, Vec<ProbeStatus>> =
+            stack.spec.services.iter().map(|s| (s.name.as_str(), watched.probes.statuses(&s.name))).collect();
+        let probes = |service: &str| verdicts.get(service).cloned().unwrap_or_default();
+        let seen =
+            Seen { containers: containers.as_deref().map_err(String::as_str), config: config.as_deref(), probes: &probes };
+        let now = self.context.store.clock().now();
+        let mut before = None;
+        let api = self.context.store.api::<WicapStack>();
+        let written = api
+            .update_status(stack, &self.fence, |stored, status| {
+                let new = observe(stored, &seen, now);
+                let old = stored.status.as_ref();
+                let due = old.and_then(|s| s.observed_at).is_none_or(|at| elapsed(at, now) >= HEARTBEAT);
+                if changed(old, &new) || due {
+                    before = Some(old.cloned());
+                    *status = new;
+                    status.observed_at = Some(now);
+                }
+            })
+            .await?;
+        if let (Some(before), Some(after)) = (before, &written.status) {
+            self.tell(&written, before.as_ref(), after).await;
+        }
+        Ok(Action::requeue(RESYNC))
+    }
+
+    /// Events for what an operator would want to know.
+    async fn tell(&self, stack: &WicapStack, before: Option<&WicapStackStatus>, after: &WicapStackStatus) {
+        let observed =
+            |status: &WicapStackStatus| condition::get(&status.conditions, condition::OBSERVED).map(|c| c.status.clone());
+        let (was, is) = (before.and_then(observed), observed(after));
+        if was != is {
+            if is.as_deref() == Some("True") {
+                if was.is_some() {
+                    self.recorder.publish(stack, Severity::Normal, reason::ENGINE_ANSWERS, "the engine answers again").await;
+                }
+            } else {
+                let why = condition::get(&after.conditions, condition::OBSERVED).map_or("", |c| c.message.as_str());
+                self.recorder.publish(stack, Severity::Warning, reason::ENGINE_SILENT, why).await;
+                // That every service is Unknown now is the same news once more.
+                return;
+            }
+        }
+        for service in &after.services {
+            let earlier = before.and_then(|b| b.service(&service.name)).map(|s| s.state);
+            if earlier == Some(service.state) || earlier.is_none_or(|s| s == ServiceState::Unknown) {
+                continue;
+            }
+            let from = earlier.map_or(String::new(), |s| format!("{s:?} -> "));
+            let detail = service.message.as_deref().map_or(String::new(), |m| format!(": {m}"));
+            let message = format!("{} {from}{:?}{detail}", service.name, service.state);
+            let fine = matches!(service.state, ServiceState::Running | ServiceState::Starting);
+            let severity = if fine { Severity::Normal } else { Severity::Warning };
+            self.recorder.publish(stack, severity, reason::SERVICE_CHANGED, &message).await;
+        }
+    }
+
+    /// What is kept of the stack, begun anew when the stack's spec changed.
+    async fn watched(&self, stack: &WicapStack) -> Arc<Mutex<Watched>> {
+        let uid = stack.metadata.uid.clone().unwrap_or_default();
+        let generation = stack.metadata.generation;
+        let mut all = self.watched.lock().await;
+        if let Some(watched) = all.get(&uid)
+            && watched.lock().await.generation == generation
+        {
+            return Arc::clone(watched);
+        }
+        let wake = Arc::new(Notify::new());
+        let (waker, object, woken) = (self.waker.clone(), ObjectRef::from_obj(stack), Arc::clone(&wake));
+        let wakes = tokio::spawn(async move {
+            loop {
+                woken.notified().await;
+                if waker.send(object.clone()).is_err() {
+                    return;
+                }
+            }
+        });
+        let watched = Arc::new(Mutex::new(Watched {
+            config: ConfigCache::new(ComposeCli::new(self.context.engine.url())),
+            config_error: None,
+            probes: ProbeSet::new(wake),
+            wakes: wakes.abort_handle(),
+            generation,
+        }));
+        all.insert(uid, Arc::clone(&watched));
+        watched
+    }
+}

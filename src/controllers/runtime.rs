@@ -1,0 +1,196 @@
+//! What every controller is made of: leadership, watches that fill caches, a queue, and reconciles with failure backoff.
+//!
+//! ```text
+//!  campaign ──▶ lead ──▶ watches ──▶ caches (reflector)
+//!     ▲                    └──▶ queue ──▶ applier: one reconcile an object at a time ──▶ requeue / backoff
+//!     └──── lost ◀───────────────────────────┘   (dropped on the spot: a deposed leader does nothing more)
+//! ```
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::runtime::controller::{Action, Config, ReconcileRequest, applier};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::Event;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::FailureBackoff;
+use crate::api::Object;
+use crate::store::election::{Fence, campaign};
+use crate::store::{Error, Store, WatchParams};
+
+/// How long reconciles that are under way may take to end when the process is asked to.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs `body` whenever this process leads the controller, until `shutdown`. The body is dropped when leadership is lost; it is
+/// told by its token when it is to end in good order.
+pub(crate) async fn lead<F, Fut>(store: &Store, controller: &str, identity: &str, shutdown: &CancellationToken, body: F)
+where
+    F: Fn(Fence, CancellationToken) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    loop {
+        let leadership = tokio::select! {
+            () = shutdown.cancelled() => return,
+            leadership = campaign(store, controller, identity) => leadership,
+        };
+        let ending = shutdown.child_token();
+        let run = body(leadership.fence.clone(), ending.clone());
+        tokio::pin!(run);
+        tokio::select! {
+            () = leadership.lost.cancelled() => continue,
+            () = shutdown.cancelled() => {
+                let _ = tokio::time::timeout(GRACE, run).await;
+            }
+            // A body ends by itself only when one of its watches has died; standing again starts it afresh.
+            () = &mut run => tracing::error!(controller, "the controller ended by itself; starting it again"),
+        }
+        leadership.resign().await;
+    }
+}
+
+/// The queue of a controller for objects of kind `P`, and the watches that feed it.
+pub(crate) struct Sources<P: Object> {
+    store: Store,
+    sender: mpsc::UnboundedSender<ObjectRef<P>>,
+    receiver: mpsc::UnboundedReceiver<ObjectRef<P>>,
+    tasks: JoinSet<()>,
+    primary: reflector::Store<P>,
+}
+
+impl<P: Object> Sources<P>
+where
+    P::DynamicType: Eq + Hash + Clone,
+{
+    /// Watches the kind itself: every change of an object reconciles it.
+    pub(crate) fn new(store: &Store) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (primary, writer) = reflector::store();
+        let mut sources = Self { store: store.clone(), sender, receiver, tasks: JoinSet::new(), primary };
+        sources.spawn(writer, |object: &P| vec![ObjectRef::from_obj(object)], false);
+        sources
+    }
+
+    /// The cache of the kind itself.
+    pub(crate) fn primary(&self) -> reflector::Store<P> {
+        self.primary.clone()
+    }
+
+    /// A way to ask for a reconcile from elsewhere.
+    pub(crate) fn waker(&self) -> mpsc::UnboundedSender<ObjectRef<P>> {
+        self.sender.clone()
+    }
+
+    /// Runs a task that lives as long as the controller does.
+    pub(crate) fn spawn_task(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Watches another kind too: a change of one of its objects reconciles those that `relate` names.
+    pub(crate) fn watch<K: Object>(
+        &mut self,
+        relate: impl Fn(&K) -> Vec<ObjectRef<P>> + Send + 'static,
+    ) -> reflector::Store<K> {
+        let (cache, writer) = reflector::store();
+        self.spawn(writer, relate, true);
+        cache
+    }
+
+    fn spawn<K: Object>(
+        &mut self,
+        writer: reflector::store::Writer<K>,
+        relate: impl Fn(&K) -> Vec<ObjectRef<P>> + Send + 'static,
+        secondary: bool,
+    ) {
+        // Without a selector there is nothing that could be refused.
+        let Ok(events) = self.store.api::<K>().watch(&WatchParams::default()) else { return };
+        let events = events.filter_map(|event| async move {
+            match event {
+                Ok(event) => Some(Ok::<_, kube::runtime::watcher::Error>(event)),
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), %error, "a watch was interrupted; it goes on");
+                    None
+                }
+            }
+        });
+        let (sender, primary) = (self.sender.clone(), self.primary.clone());
+        self.tasks.spawn(async move {
+            let mut events = std::pin::pin!(reflector::reflector(writer, events));
+            while let Some(Ok(event)) = events.next().await {
+                let related = match &event {
+                    Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => relate(object),
+                    // What vanished while nobody watched is in no event: everything that might have to do with it is looked at.
+                    Event::InitDone if secondary => {
+                        primary.state().iter().map(|o| ObjectRef::from_obj(o.as_ref())).collect()
+                    }
+                    Event::Init | Event::InitDone => Vec::new(),
+                };
+                for object in related {
+                    if sender.send(object).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Reconciles until `ending`, then lets what is under way end.
+    ///
+    /// `reconcile` gets the object as it stands in the cache, and returns when to look again by itself.
+    pub(crate) async fn run<Ctx, F, Fut>(self, context: Arc<Ctx>, ending: CancellationToken, reconcile: F)
+    where
+        Ctx: Send + Sync + 'static,
+        F: Fn(Arc<P>, Arc<Ctx>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
+    {
+        let Self { receiver, mut tasks, primary, .. } = self;
+        let backoff = Arc::new(FailureBackoff::default());
+        let queue = tokio_stream(receiver)
+            .take_until(ending.cancelled_owned())
+            .map(|object| Ok::<_, std::convert::Infallible>(ReconcileRequest::from(object)));
+        let on_failure = {
+            let backoff = Arc::clone(&backoff);
+            move |object: Arc<P>, error: &ReconcileError, _: Arc<Ctx>| {
+                let wait = backoff.failed(object.name());
+                tracing::warn!(kind = %P::kind(&()), name = object.name(), %error, ?wait, "a reconcile failed");
+                Action::requeue(wait)
+            }
+        };
+        let reconcile = Arc::new(reconcile);
+        let reconcile = move |object: Arc<P>, context: Arc<Ctx>| {
+            let (reconcile, backoff) = (Arc::clone(&reconcile), Arc::clone(&backoff));
+            Box::pin(async move {
+                let name = object.name().to_owned();
+                let action = reconcile(object, context).await?;
+                backoff.succeeded(&name);
+                Ok::<_, ReconcileError>(action)
+            })
+        };
+        let run = applier(reconcile, on_failure, context, primary, queue, Config::default());
+        let run = run.for_each(|_| std::future::ready(()));
+        tokio::select! {
+            () = run => {}
+            // Watches never end; one that did has panicked, and the controller would be blind without it.
+            _ = tasks.join_next() => {}
+        }
+    }
+}
+
+fn tokio_stream<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> {
+    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+}
+
+/// Why a reconcile failed. All are tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// The engine or Compose, when the action was about to be claimed.
+    #[error(transparent)]
+    Act(#[from] crate::act::ActError),
+}

@@ -1,0 +1,435 @@
+//! `docker compose`, version 2, as a process.
+//!
+//! The argument vector is built here and nowhere else, from values that are checked again on the way in; there is no shell. The
+//! environment is emptied of all but what the client needs to find itself, so that no `COMPOSE_*`, `DOCKER_CONTEXT` or variable
+//! used for interpolation leaks in: what a compose file interpolates comes from its env files alone.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::process::Command;
+use tokio::time::Instant;
+
+pub use super::process::ProcessOutput;
+use super::process::{self, ProcessError};
+use crate::api::Violation;
+use crate::api::stack::Compose;
+use crate::api::validate::Check;
+use crate::audit::redact::redact;
+
+/// Kept of each output of an action: enough for the last words of a compose run with dozens of services.
+pub const OUTPUT_TAIL: usize = 64 * 1024;
+
+/// Most bytes of `config` that are read. The largest compose files in the wild give some hundred kilobytes.
+const CONFIG_MOST: usize = 8 * 1024 * 1024;
+
+/// Time limit of `config`, which reads files only and takes 0.1 s.
+pub const CONFIG_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Age at which a cached configuration is read again although its files did not change: a file that another one includes or
+/// extends is not watched.
+pub const CONFIG_MAX_AGE: Duration = Duration::from_secs(300);
+
+/// Time for which a failure is answered from the cache while the files stay as they are, so that a broken compose file does not
+/// cost a process on every event.
+pub const CONFIG_RETRY: Duration = Duration::from_secs(30);
+
+/// Variables that the process may inherit.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "DOCKER_CONFIG"];
+
+/// Why `docker compose` gave no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A value of the stack is not fit for an argument. Correct the stack; nothing was run.
+    #[error("not fit for docker compose: {}", list(.0))]
+    Invalid(Vec<Violation>),
+    /// The project directory cannot be entered. Correct `spec.compose.directory` or create it; nothing was run.
+    #[error("the project directory {directory} cannot be entered: {why}")]
+    Directory {
+        /// The directory.
+        directory: String,
+        /// The error.
+        why: String,
+    },
+    /// The program did not start. Install Docker's client and its compose plugin; nothing was run.
+    #[error("docker compose did not start: {why}")]
+    Spawn {
+        /// The error.
+        why: String,
+    },
+    /// It was killed when its time was over. It may have done a part of its work: look what became of it.
+    #[error("docker compose was killed after {after:?}")]
+    Timeout {
+        /// The time limit.
+        after: Duration,
+    },
+    /// It could not be waited for. It may have done its work: look what became of it.
+    #[error("docker compose was lost: {why}")]
+    Lost {
+        /// The error.
+        why: String,
+    },
+    /// `config` refused the files. Correct what it names.
+    #[error("docker compose ended with {}: {output}", code(*.exit_code))]
+    Exit {
+        /// Exit code; absent when a signal ended it.
+        exit_code: Option<i32>,
+        /// The end of what it said, redacted.
+        output: String,
+    },
+    /// `config` printed something unexpected. Check the version of the compose plugin: 2.x is needed.
+    #[error("the output of docker compose config was not understood: {why}")]
+    Output {
+        /// What was not.
+        why: String,
+    },
+}
+
+impl ComposeError {
+    /// Whether the process may have had an effect. False only when it certainly had none.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Lost { .. })
+    }
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn code(exit_code: Option<i32>) -> String {
+    exit_code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"))
+}
+
+/// A service as the compose files have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComposeService {
+    /// Hash of its configuration, as Compose labels containers with it.
+    pub hash: String,
+    /// Services it depends on, sorted.
+    pub depends_on: Vec<String>,
+}
+
+/// The compose client, aimed at one engine.
+#[derive(Clone, Debug)]
+pub struct ComposeCli {
+    docker_host: String,
+}
+
+impl ComposeCli {
+    /// A client for the engine at that address, in any form that [`super::engine::Engine::new`] takes.
+    #[must_use]
+    pub fn new(docker_host: &str) -> Self {
+        let docker_host = match docker_host.strip_prefix("http://") {
+            Some(rest) => format!("tcp://{}", rest.trim_end_matches('/')),
+            None if docker_host.starts_with('/') => format!("unix://{docker_host}"),
+            None => docker_host.to_owned(),
+        };
+        Self { docker_host }
+    }
+
+    /// The argument vector of a compose command on that project: what selects the project, then `verb`. Files are given by their
+    /// absolute paths, so that the line means the same wherever it is repeated.
+    ///
+    /// # Errors
+    /// [`ComposeError::Invalid`] when a value of `compose` breaks the rules of [`crate::api::validate`].
+    pub fn argv(&self, compose: &Compose, verb: &[&str]) -> Result<Vec<String>, ComposeError> {
+        check(compose)?;
+        let mut argv: Vec<String> = ["docker", "compose", "--project-name", &compose.project].map(str::to_owned).into();
+        let mut option = |name: &str, value: String| argv.extend([name.to_owned(), value]);
+        option("--project-directory", compose.directory.clone());
+        for file in &compose.files {
+            option("--file", format!("{}/{file}", compose.directory));
+        }
+        for file in &compose.env_files {
+            option("--env-file", format!("{}/{file}", compose.directory));
+        }
+        for profile in &compose.profiles {
+            option("--profile", profile.clone());
+        }
+        option("--ansi", "never".to_owned());
+        argv.extend(verb.iter().map(|&word| word.to_owned()));
+        Ok(argv)
+    }
+
+    /// Runs an argument vector that [`ComposeCli::argv`] made, in the project's directory, and keeps the last [`OUTPUT_TAIL`]
+    /// bytes of each output. An exit code other than 0 is no error here.
+    ///
+    /// # Errors
+    /// [`ComposeError::is_ambiguous`] tells whether it may have done something all the same.
+    pub async fn run(&self, argv: &[String], compose: &Compose, timeout: Duration) -> Result<ProcessOutput, ComposeError> {
+        self.process(argv, compose, OUTPUT_TAIL, timeout).await
+    }
+
+    /// What the compose files say now, by service: services of profiles that are not enabled are missing.
+    ///
+    /// # Errors
+    /// [`ComposeError::Exit`] when Compose refuses the files, and any other [`ComposeError`].
+    pub async fn config(&self, compose: &Compose) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
+        let read = async |verb: &[&str]| {
+            let argv = self.argv(compose, verb)?;
+            let output = self.process(&argv, compose, CONFIG_MOST, CONFIG_TIMEOUT).await?;
+            if output.exit_code == Some(0) {
+                return Ok(output.stdout);
+            }
+            let said = redact(output.stderr.trim()).chars().take(1024).collect();
+            Err(ComposeError::Exit { exit_code: output.exit_code, output: said })
+        };
+        let (hashes, json) = tokio::try_join!(read(&["config", "--hash", "*"]), read(&["config", "--format", "json"]))?;
+        parse(&hashes, &json)
+    }
+
+    async fn process(
+        &self,
+        argv: &[String],
+        compose: &Compose,
+        keep: usize,
+        timeout: Duration,
+    ) -> Result<ProcessOutput, ComposeError> {
+        check(compose)?;
+        let [program, arguments @ ..] = argv else {
+            return Err(ComposeError::Spawn { why: "the argument vector is empty".to_owned() });
+        };
+        let directory = || compose.directory.clone();
+        match tokio::fs::metadata(&compose.directory).await {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Err(ComposeError::Directory { directory: directory(), why: "not a directory".to_owned() }),
+            Err(e) => return Err(ComposeError::Directory { directory: directory(), why: e.to_string() }),
+        }
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&compose.directory).env_clear();
+        command.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
+        command.env("DOCKER_HOST", &self.docker_host);
+        process::run(command, keep, timeout).await.map_err(|error| match error {
+            ProcessError::Spawn { .. } => ComposeError::Spawn { why: error.to_string() },
+            ProcessError::Timeout { after } => ComposeError::Timeout { after },
+            ProcessError::Io { .. } => ComposeError::Lost { why: error.to_string() },
+        })
+    }
+}
+
+/// What stands between a stack and a process: the same rules as for the resource, applied again.
+fn check(compose: &Compose) -> Result<(), ComposeError> {
+    let mut check = Check::new();
+    check.project("spec.compose.project", &compose.project);
+    check.directory("spec.compose.directory", &compose.directory);
+    check.that(!compose.files.is_empty(), "spec.compose.files", "an empty list", "at least one compose file");
+    for (i, file) in compose.files.iter().enumerate() {
+        check.inner_path(&format!("spec.compose.files[{i}]"), file);
+    }
+    for (i, file) in compose.env_files.iter().enumerate() {
+        check.inner_path(&format!("spec.compose.envFiles[{i}]"), file);
+    }
+    for (i, profile) in compose.profiles.iter().enumerate() {
+        check.service(&format!("spec.compose.profiles[{i}]"), profile);
+    }
+    let violations = check.finish();
+    if violations.is_empty() { Ok(()) } else { Err(ComposeError::Invalid(violations)) }
+}
+
+/// The part of `config --format json` that is wanted. The rest may hold secrets and is dropped with the text.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    services: BTreeMap<String, ConfigService>,
+}
+
+#[derive(Deserialize)]
+struct ConfigService {
+    #[serde(default)]
+    depends_on: BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+fn parse(hashes: &str, json: &str) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
+    let config: Config = serde_json::from_str(json).map_err(|e| ComposeError::Output { why: e.to_string() })?;
+    let depends_on = |name: &str| config.services.get(name).map(|s| s.depends_on.keys().cloned().collect());
+    hashes
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [name, hash] => Ok((
+                name.to_owned(),
+                ComposeService { hash: hash.to_owned(), depends_on: depends_on(name).unwrap_or_default() },
+            )),
+            _ => Err(ComposeError::Output { why: "a line of --hash is not a service and a hash".to_owned() }),
+        })
+        .collect()
+}
+
+/// Remembers [`ComposeCli::config`] until a compose or env file changes (time of change, size, inode), or the project does. Two
+/// processes are too much for every container event.
+#[derive(Debug)]
+pub struct ConfigCache {
+    cli: ComposeCli,
+    good: Option<Arc<BTreeMap<String, ComposeService>>>,
+    last: Option<Reading>,
+}
+
+/// The last time the files were read.
+#[derive(Debug)]
+struct Reading {
+    stamp: Stamp,
+    at: Instant,
+    failure: Option<ComposeError>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Stamp {
+    compose: Compose,
+    /// For each file: time of change in ns, size, inode; none when it cannot be looked at.
+    files: Vec<Option<(i128, u64, u64)>>,
+}
+
+impl ConfigCache {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(cli: ComposeCli) -> Self {
+        Self { cli, good: None, last: None }
+    }
+
+    /// The configuration: from memory when nothing changed, else by running Compose.
+    ///
+    /// # Errors
+    /// Any [`ComposeError`]; the same one for [`CONFIG_RETRY`] as long as the files stay as they are.
+    pub async fn get(&mut self, compose: &Compose) -> Result<Arc<BTreeMap<String, ComposeService>>, ComposeError> {
+        check(compose)?;
+        // Looked at before the files are read, so that a change meanwhile is seen the next time.
+        let stamp = stamp(compose).await;
+        if let Some(last) = &self.last
+            && last.stamp == stamp
+        {
+            match (&last.failure, &self.good) {
+                (Some(failure), _) if last.at.elapsed() < CONFIG_RETRY => return Err(failure.clone()),
+                (None, Some(good)) if last.at.elapsed() < CONFIG_MAX_AGE => return Ok(good.clone()),
+                _ => {}
+            }
+        }
+        if self.last.as_ref().is_some_and(|last| last.stamp.compose != *compose) {
+            self.good = None;
+        }
+        let result = self.cli.config(compose).await.map(Arc::new);
+        self.last = Some(Reading { stamp, at: Instant::now(), failure: result.as_ref().err().cloned() });
+        if let Ok(good) = &result {
+            self.good = Some(good.clone());
+        }
+        result
+    }
+
+    /// The last good configuration, without looking at the disk.
+    #[must_use]
+    pub fn peek(&self) -> Option<Arc<BTreeMap<String, ComposeService>>> {
+        self.good.clone()
+    }
+}
+
+async fn stamp(compose: &Compose) -> Stamp {
+    let default_env = [".env".to_owned()];
+    let env_files = if compose.env_files.is_empty() { &default_env[..] } else { &compose.env_files[..] };
+    let mut files = Vec::new();
+    for file in compose.files.iter().chain(env_files) {
+        let meta = tokio::fs::metadata(format!("{}/{file}", compose.directory)).await.ok();
+        files.push(meta.map(|m| (i128::from(m.mtime()) * 1_000_000_000 + i128::from(m.mtime_nsec()), m.size(), m.ino())));
+    }
+    Stamp { compose: compose.clone(), files }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compose() -> Compose {
+        Compose {
+            project: "wicap".to_owned(),
+            directory: "/srv/wicap".to_owned(),
+            files: vec!["compose.yaml".to_owned(), "more/extra.yaml".to_owned()],
+            profiles: vec!["intel".to_owned()],
+            env_files: vec!["site.env".to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_argument_vector_of_a_project() {
+        let argv = ComposeCli::new("unix:///run/docker.sock").argv(&compose(), &["up", "--detach", "ui"]).unwrap();
+        assert_eq!(
+            argv.join(" "),
+            "docker compose --project-name wicap --project-directory /srv/wicap --file /srv/wicap/compose.yaml \
+             --file /srv/wicap/more/extra.yaml --env-file /srv/wicap/site.env --profile intel --ansi never up --detach ui"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hostile_value_is_refused_before_there_is_a_process() {
+        let cli = ComposeCli::new("/run/docker.sock");
+        let change: [fn(&mut Compose); 9] = [
+            |c| c.project = "--help".to_owned(),
+            |c| c.project = "a;b".to_owned(),
+            |c| c.directory = "relative".to_owned(),
+            |c| c.directory = "/srv/../etc".to_owned(),
+            |c| c.files.clear(),
+            |c| c.files[0] = "/etc/passwd".to_owned(),
+            |c| c.files[0] = "-f".to_owned(),
+            |c| c.env_files[0] = "../.env".to_owned(),
+            |c| c.profiles[0] = "--remove-orphans".to_owned(),
+        ];
+        for change in change {
+            let mut hostile = compose();
+            change(&mut hostile);
+            assert!(matches!(cli.argv(&hostile, &["up"]), Err(ComposeError::Invalid(_))), "{hostile:?}");
+            let argv = ["/nonexistent".to_owned()];
+            let error = cli.run(&argv, &hostile, Duration::from_secs(1)).await.unwrap_err();
+            assert!(matches!(error, ComposeError::Invalid(_)), "{error}");
+            assert!(matches!(ConfigCache::new(cli.clone()).get(&hostile).await, Err(ComposeError::Invalid(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_is_named() {
+        let mut compose = compose();
+        compose.directory = "/nonexistent/project".to_owned();
+        let error = ComposeCli::new("/run/docker.sock").config(&compose).await.unwrap_err();
+        assert!(matches!(&error, ComposeError::Directory { .. }), "{error}");
+        assert!(!error.is_ambiguous());
+    }
+
+    #[tokio::test]
+    async fn the_process_sees_a_clean_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let compose = Compose { directory: dir.path().to_str().unwrap().to_owned(), ..compose() };
+        let argv = ["/usr/bin/env".to_owned()];
+        let cli = ComposeCli::new("http://127.0.0.1:2375/");
+        let output = cli.run(&argv, &compose, Duration::from_secs(10)).await.unwrap();
+        let mut names: Vec<_> = output.stdout.lines().filter_map(|l| l.split_once('=')).map(|(name, _)| name).collect();
+        names.sort_unstable();
+        assert!(names.iter().all(|n| ["DOCKER_CONFIG", "DOCKER_HOST", "HOME", "PATH", "PWD"].contains(n)), "{names:?}");
+        assert!(output.stdout.contains("DOCKER_HOST=tcp://127.0.0.1:2375\n"), "{}", output.stdout);
+    }
+
+    #[test]
+    fn hashes_and_dependencies_are_put_together() {
+        let json = r#"{"name":"p","services":{"a":{"image":"x"},"b":{"depends_on":{"c":{"condition":"x"},"a":{}}}}}"#;
+        let config = parse("a 11\nb 22\n", json).unwrap();
+        assert_eq!(config["a"], ComposeService { hash: "11".to_owned(), depends_on: vec![] });
+        assert_eq!(config["b"].depends_on, ["a", "c"]);
+        assert!(parse("a", json).is_err() && parse("a 1", "{").is_err());
+    }
+
+    #[tokio::test]
+    async fn the_stamp_moves_with_the_files_and_the_project() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut compose = Compose { directory: dir.path().to_str().unwrap().to_owned(), ..compose() };
+        let none = stamp(&compose).await;
+        assert_eq!(none.files, [None, None, None]);
+        std::fs::write(dir.path().join("compose.yaml"), "services: {}").unwrap();
+        let one = stamp(&compose).await;
+        assert_ne!(none, one);
+        assert_eq!(one, stamp(&compose).await);
+        std::fs::write(dir.path().join("site.env"), "A=1").unwrap();
+        assert_ne!(one, stamp(&compose).await);
+        let before = stamp(&compose).await;
+        compose.profiles.clear();
+        assert_ne!(before, stamp(&compose).await);
+    }
+}

@@ -1,0 +1,20 @@
+//! What is true: containers, compose configuration, probes. It reads and never acts.
+//!
+//! ```text
+//!   engine ── containers ──┐
+//!   compose ── config ─────┼──> observation::observe (pure) ──> WicapStackStatus
+//!   probe ── verdicts ─────┘
+//! ```
+//!
+//! # Layout
+//! - [`engine`]: the Docker engine's API: containers, events, and the three calls that change a container
+//! - [`compose`]: `docker compose` as a process: which project, what configuration, and its cache
+//! - [`process`]: a process with a time limit, a group of its own and the tail of what it printed
+//! - [`probe`]: tcp and http probes with the kubelet's thresholds
+//! - [`observation`]: from what was read to a status; the rules of states are here
+
+pub mod compose;
+pub mod engine;
+pub mod observation;
+pub mod probe;
+pub mod process;

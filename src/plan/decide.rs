@@ -1,0 +1,168 @@
+//! The plan: what is wrong with a stack, what is to be done about it now, and when to look again.
+
+use std::time::Duration;
+
+use super::drift::is_stale;
+use super::pass::{Pass, escalated};
+use crate::api::Time;
+use crate::api::action::{ActionKind, ActionRun, ActionRunSpec};
+use crate::api::policy::ControlPolicy;
+use crate::api::reason;
+use crate::api::session::ControlSession;
+use crate::api::stack::{BlockedBy, Drift, DriftKind, RecoveryState, WicapStack};
+use crate::api::stop::EmergencyStop;
+
+/// How long after an action's end an observation older than that end is not believed. The observer sees a change of a container
+/// within milliseconds and writes it at once; two seconds leave room for a slow store.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// All a plan depends on. The order of the lists does not matter; objects of other stacks do no harm.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The stack, with its status.
+    pub stack: &'a WicapStack,
+    /// The sessions.
+    pub sessions: &'a [ControlSession],
+    /// The policies.
+    pub policies: &'a [ControlPolicy],
+    /// The stops.
+    pub stops: &'a [EmergencyStop],
+    /// The actions.
+    pub actions: &'a [ActionRun],
+    /// The time.
+    pub now: Time,
+}
+
+/// An ActionRun to be created, after the plan's recovery states are persisted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// Its name: the same for the same attempt, however often it is planned.
+    pub name: String,
+    /// What is asked for.
+    pub spec: ActionRunSpec,
+}
+
+/// What is wrong, and what is to be done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What is not as it should be.
+    pub drift: Vec<Drift>,
+    /// Where each service stands on its ladder, the proposals counted.
+    pub recovery: Vec<RecoveryState>,
+    /// What to ask for.
+    pub proposals: Vec<Proposal>,
+    /// The first action that is proposed, or else blocked, or else waited for: `start_service processor`.
+    pub planned_action: Option<String>,
+    /// Why the planned action is not proposed, when a gate denies it.
+    pub blocked_by: Option<BlockedBy>,
+    /// What changed against the stack's status. Empty when nothing did.
+    pub notes: Vec<Note>,
+    /// The managed services for which a person is called.
+    pub escalated: Vec<String>,
+    /// The earliest moment at which time alone changes the plan.
+    pub next: Option<Time>,
+}
+
+/// Something to tell people about. The service is `""` for the whole stack.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// A service is not as it should be.
+    Drifted {
+        /// The service.
+        service: String,
+        /// What is wrong with it.
+        kind: DriftKind,
+        /// In one line.
+        message: String,
+    },
+    /// An action is asked for.
+    Planned {
+        /// The service.
+        service: String,
+        /// The action.
+        action: ActionKind,
+        /// Name of the ActionRun.
+        name: String,
+        /// In one line.
+        message: String,
+    },
+    /// An action would be asked for, and a gate denies it.
+    Blocked {
+        /// The service.
+        service: String,
+        /// The action.
+        action: ActionKind,
+        /// The gate.
+        gate: String,
+        /// In one line.
+        message: String,
+    },
+    /// The ladder is exhausted.
+    Escalated {
+        /// The service.
+        service: String,
+        /// In one line.
+        message: String,
+    },
+    /// A service that was in drift has been well for its stable spell.
+    Recovered {
+        /// The service.
+        service: String,
+    },
+}
+
+impl Note {
+    /// The service it is about; `""` for the whole stack.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Drifted { service, .. }
+            | Self::Planned { service, .. }
+            | Self::Blocked { service, .. }
+            | Self::Escalated { service, .. }
+            | Self::Recovered { service } => service,
+        }
+    }
+
+    /// The reason its Event carries.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Drifted { .. } => reason::DRIFTED,
+            Self::Planned { .. } => reason::ACTION_PLANNED,
+            Self::Blocked { .. } => reason::ACTION_BLOCKED,
+            Self::Escalated { .. } => reason::ESCALATED,
+            Self::Recovered { .. } => reason::RECOVERED,
+        }
+    }
+
+    /// What it says, in one line.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Drifted { message, .. }
+            | Self::Planned { message, .. }
+            | Self::Blocked { message, .. }
+            | Self::Escalated { message, .. } => message.clone(),
+            Self::Recovered { service } => format!("{service} has been as desired for its stable spell"),
+        }
+    }
+}
+
+/// Decides what is to be done about the stack now.
+///
+/// A stack that was never observed, or too long ago, is left alone: its recovery states stay as they are.
+#[must_use]
+pub fn decide(inputs: &Inputs<'_>) -> Plan {
+    let status = inputs.stack.status.as_ref();
+    match status.filter(|s| !is_stale(Some(s), inputs.now)) {
+        Some(status) => Pass::new(inputs, status).run(),
+        None => {
+            let recovery = status.map(|s| s.recovery.clone()).unwrap_or_default();
+            Plan { escalated: escalated(&inputs.stack.spec, &recovery), recovery, ..Plan::default() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! Episodes: when a service's trouble begins anew, and what its actions are called.
+//!
+//! ```text
+//!             drift                well                    well for resetAfter
+//!  at rest ───────────► in drift ────────► stable since … ─────────────────────► at rest, episode + 1
+//!                          ▲                    │ drift
+//!                          └────────────────────┘ counters stay: flapping climbs the ladder
+//! ```
+//!
+//! An episode belongs to one desired state: when an operator changes it after actions were taken, the next episode begins, so
+//! that a stack that could not be brought up can still be stopped.
+
+use super::drift::{calls_for_action, is_well};
+use super::ladder::fnv1a;
+use crate::api::action::ActionKind;
+use crate::api::stack::{DesiredState, Drift, RecoveryState, ServiceSpec, ServiceState, WicapStack, WicapStackStatus};
+use crate::api::{Object, Time, after, std_duration};
+
+/// The entry of the whole stack among the recovery states.
+pub(super) const WHOLE_STACK: &str = "";
+
+/// The longest name an object may have.
+const LONGEST_NAME: usize = 253;
+
+/// Recovery states brought up to now.
+pub(super) struct Tracked {
+    /// The whole stack's first, then those of the listed services in their order, then those of services no longer listed,
+    /// which are kept so that no name is used twice.
+    pub(super) recovery: Vec<RecoveryState>,
+    /// Services whose stable spell is complete now.
+    pub(super) recovered: Vec<String>,
+    /// When a stable spell will be complete.
+    pub(super) resets: Vec<Time>,
+}
+
+/// Brings the stored recovery states up to `now`.
+pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drift], now: Time) -> Tracked {
+    let mut out = Tracked { recovery: Vec::new(), recovered: Vec::new(), resets: Vec::new() };
+    let stored = |service: &str| status.recovery.iter().find(|r| r.service == service).cloned();
+    let in_drift =
+        |list: &[Drift], name: &str| list.iter().any(|d| d.service == name && calls_for_action(&stack.spec, name, d.kind));
+    let managed = |s: &&ServiceSpec| s.managed;
+
+    if let Some(mut entry) = stored(WHOLE_STACK) {
+        begin_anew_for_another_desired_state(stack, &mut entry);
+        if stack.spec.services.iter().filter(managed).any(|s| in_drift(drift, &s.name)) {
+            entry.stable_since = None;
+        } else {
+            let all_well = stack
+                .spec
+                .services
+                .iter()
+                .filter(managed)
+                .all(|s| status.service(&s.name).is_some_and(|status| is_well(&stack.spec, status)));
+            if entry.total > 0 && all_well {
+                entry.stable_since.get_or_insert(now);
+                settle(&mut entry, std_duration(stack.spec.defaults.recovery.reset_after), now, &mut out.resets);
+            }
+        }
+        out.recovery.push(entry);
+    }
+
+    for spec in &stack.spec.services {
+        let drifts = in_drift(drift, &spec.name);
+        let fresh =
+            || (drifts && spec.managed).then(|| RecoveryState { service: spec.name.clone(), ..RecoveryState::default() });
+        let Some(mut entry) = stored(&spec.name).or_else(fresh) else { continue };
+        begin_anew_for_another_desired_state(stack, &mut entry);
+        let observed = status.service(&spec.name).filter(|s| s.state != ServiceState::Unknown);
+        if drifts {
+            entry.stable_since = None;
+        } else if let Some(observed) = observed {
+            let troubled = entry.total > 0 || entry.escalated_at.is_some() || in_drift(&status.drift, &spec.name);
+            if troubled && entry.stable_since.is_none() {
+                entry.stable_since = Some(now);
+            }
+            if let Some(stable) = entry.stable_since {
+                // A state that began later than the spell means that the service was something else in between.
+                entry.stable_since = Some(observed.since.map_or(stable, |since| since.max(stable)));
+                let reset_after = std_duration(stack.spec.recovery(spec).reset_after);
+                if is_well(&stack.spec, observed) && settle(&mut entry, reset_after, now, &mut out.resets) {
+                    out.recovered.push(spec.name.clone());
+                }
+            }
+        }
+        out.recovery.push(entry);
+    }
+
+    let mut others: Vec<_> = status
+        .recovery
+        .iter()
+        .filter(|r| r.service != WHOLE_STACK && stack.spec.service(&r.service).is_none())
+        .cloned()
+        .collect();
+    others.sort_by(|a, b| a.service.cmp(&b.service));
+    out.recovery.extend(others);
+    for entry in &mut out.recovery {
+        entry.episode = entry.episode.max(1);
+    }
+    out
+}
+
+/// Resets the entry when its stable spell is complete; says when it will be otherwise.
+fn settle(entry: &mut RecoveryState, reset_after: std::time::Duration, now: Time, resets: &mut Vec<Time>) -> bool {
+    let Some(end) = entry.stable_since.map(|since| after(since, reset_after)) else { return false };
+    if end <= now {
+        begin_anew(entry);
+        return true;
+    }
+    resets.push(end);
+    false
+}
+
+fn begin_anew(entry: &mut RecoveryState) {
+    *entry = RecoveryState {
+        service: std::mem::take(&mut entry.service),
+        episode: entry.episode.max(1).saturating_add(1),
+        ..RecoveryState::default()
+    };
+}
+
+/// The last action's name tells which desired state the episode belongs to: only a stopped stack has its services stopped.
+fn begin_anew_for_another_desired_state(stack: &WicapStack, entry: &mut RecoveryState) {
+    let stop = name(stack, &entry.service, ActionKind::StopService, entry.episode.max(1), entry.total);
+    let stopping = entry.last_action.as_ref() == Some(&stop);
+    let begun = entry.total > 0 || entry.escalated_at.is_some();
+    if begun && stopping != (stack.spec.desired_state == DesiredState::Stopped) {
+        begin_anew(entry);
+    }
+}
+
+/// Name of the `total`-th action of an episode, `{stack}-{service}-{action}-{uid}-{episode}-{total}`.
+///
+/// It is a function of what the action is, so that asking twice asks once. What a name cannot hold is replaced, and a hash of
+/// the service's name is added then, so that services that differ only in such characters keep names of their own.
+pub(super) fn name(stack: &WicapStack, service: &str, action: ActionKind, episode: i64, total: u32) -> String {
+    let clean = |text: &str| -> String {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        text.to_lowercase().chars().map(|c| if allowed(c) { c } else { '-' }).collect()
+    };
+    // Compose's longest service name that validation lets through; a longer one is cut and told apart by its hash.
+    let of: String = if service.is_empty() { "stack".into() } else { clean(service).chars().take(63).collect() };
+    let uid: String = stack.metadata.uid.as_deref().map(clean).unwrap_or_default().chars().take(5).collect();
+    let uid = if uid.is_empty() { "00000".to_owned() } else { uid };
+    let mut tail = format!("-{of}-{}-{uid}-{episode}-{total}", clean(action.as_str()));
+    let head = clean(stack.name());
+    if head != stack.name() || (of != service && !service.is_empty()) || service == "stack" {
+        tail.push_str(&format!("-{:04x}", fnv1a([service.as_bytes()]) & 0xffff));
+    }
+    let mut head: String = head.chars().take(LONGEST_NAME.saturating_sub(tail.len())).collect();
+    head.truncate(head.trim_end_matches('-').len());
+    format!("{head}{tail}").trim_start_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::stack::DriftKind;
+    use crate::api::validate::is_object_name;
+    use crate::plan::drift::detect;
+    use crate::plan::fixtures::{at, service, stack};
+    use proptest::prelude::*;
+
+    fn entry(service: &str, total: u32) -> RecoveryState {
+        RecoveryState { service: service.into(), episode: 1, total, attempts: total, ..RecoveryState::default() }
+    }
+
+    fn tracked(s: &mut WicapStack, now: i64) -> Tracked {
+        let status = s.status.as_mut().unwrap();
+        status.observed_at = Some(at(now));
+        let drift = detect(s, at(now));
+        let out = track(s, s.status.as_ref().unwrap(), &drift, at(now));
+        let status = s.status.as_mut().unwrap();
+        (status.drift, status.recovery) = (drift, out.recovery.clone());
+        out
+    }
+
+    #[test]
+    fn a_stable_spell_ends_the_episode_exactly_when_it_is_long_enough() {
+        let mut s = stack(&[("ui", ServiceState::Running)]);
+        s.status.as_mut().unwrap().recovery = vec![entry("ui", 3)];
+        let out = tracked(&mut s, 1000);
+        assert_eq!(out.recovery[0].stable_since, Some(at(1000)));
+        assert_eq!(out.resets, [at(601_000)]);
+        let out = tracked(&mut s, 600_999);
+        assert_eq!((out.recovery[0].total, out.recovered.len()), (3, 0));
+        let out = tracked(&mut s, 601_000);
+        assert_eq!(out.recovery, [RecoveryState { service: "ui".into(), episode: 2, ..RecoveryState::default() }]);
+        assert_eq!(out.recovered, ["ui"]);
+        let out = tracked(&mut s, 9_000_000);
+        assert_eq!((out.recovery[0].episode, out.recovered.len(), out.resets.len()), (2, 0, 0));
+    }
+
+    #[test]
+    fn flapping_keeps_the_counters() {
+        let mut s = stack(&[("ui", ServiceState::Running)]);
+        s.status.as_mut().unwrap().recovery = vec![entry("ui", 3)];
+        tracked(&mut s, 1000);
+        service(&mut s, "ui").state = ServiceState::Exited;
+        let out = tracked(&mut s, 2000);
+        assert_eq!((out.recovery[0].stable_since, out.recovery[0].total), (None, 3));
+        service(&mut s, "ui").state = ServiceState::Running;
+        assert_eq!(tracked(&mut s, 3000).resets, [at(603_000)]);
+        service(&mut s, "ui").since = Some(at(500_000));
+        assert_eq!(tracked(&mut s, 600_000).resets, [at(1_100_000)]);
+    }
+
+    #[test]
+    fn a_service_that_mended_itself_has_recovered_too_and_starting_is_not_yet_well() {
+        let mut s = stack(&[("ui", ServiceState::Exited)]);
+        tracked(&mut s, 0);
+        service(&mut s, "ui").state = ServiceState::Starting;
+        assert!(tracked(&mut s, 1000).resets.is_empty());
+        assert!(tracked(&mut s, 900_000).recovered.is_empty());
+        service(&mut s, "ui").state = ServiceState::Running;
+        service(&mut s, "ui").since = Some(at(900_000));
+        assert_eq!(tracked(&mut s, 900_001).resets, [at(1_500_000)]);
+        assert_eq!(tracked(&mut s, 1_500_000).recovered, ["ui"]);
+    }
+
+    #[test]
+    fn unknown_changes_nothing() {
+        let mut s = stack(&[("ui", ServiceState::Unknown)]);
+        let kept = RecoveryState { stable_since: Some(at(0)), ..entry("ui", 2) };
+        s.status.as_mut().unwrap().recovery = vec![kept.clone()];
+        assert_eq!(tracked(&mut s, 9_000_000).recovery, [kept]);
+    }
+
+    #[test]
+    fn another_desired_state_begins_another_episode() {
+        let mut s = stack(&[("ui", ServiceState::Running)]);
+        s.spec.desired_state = DesiredState::Stopped;
+        s.status.as_mut().unwrap().recovery = vec![RecoveryState { escalated_at: Some(at(0)), ..entry("ui", 7) }];
+        assert_eq!(tracked(&mut s, 0).recovery, [RecoveryState { episode: 2, ..entry("ui", 0) }]);
+        let stopped = Some(name(&s, "ui", ActionKind::StopService, 2, 1));
+        s.status.as_mut().unwrap().recovery = vec![RecoveryState { episode: 2, last_action: stopped, ..entry("ui", 1) }];
+        assert_eq!(tracked(&mut s, 0).recovery[0].total, 1);
+        s.spec.desired_state = DesiredState::Running;
+        assert_eq!(tracked(&mut s, 0).recovery[0].episode, 3);
+    }
+
+    #[test]
+    fn a_reported_configuration_drift_is_no_trouble_and_unlisted_services_keep_their_entry() {
+        let mut s = stack(&[("ui", ServiceState::Running)]);
+        service(&mut s, "ui").config_drift = Some(true);
+        s.status.as_mut().unwrap().recovery = vec![entry("old", 2)];
+        let out = tracked(&mut s, 0);
+        assert_eq!(s.status.unwrap().drift[0].kind, DriftKind::ConfigDrift);
+        assert_eq!(out.recovery, [entry("old", 2)]);
+    }
+
+    #[test]
+    fn names_tell_stack_service_action_and_number() {
+        let s = stack(&[]);
+        let named = |service, action| name(&s, service, action, 1, 2);
+        assert_eq!(named("ui", ActionKind::StartService), "wicap-ui-start-service-0f1e2-1-2");
+        assert_eq!(named("", ActionKind::ComposeUp), "wicap-stack-compose-up-0f1e2-1-2");
+        assert_ne!(named("stack", ActionKind::ComposeUp), named("", ActionKind::ComposeUp));
+        let different = ["a_b", "a.b", "a-b", "A-b", "a-B"].map(|n| named(n, ActionKind::StartService));
+        assert_eq!(different.iter().collect::<std::collections::HashSet<_>>().len(), 5, "{different:?}");
+        let mut nameless = WicapStack::new("wicap", s.spec.clone());
+        nameless.metadata.uid = None;
+        assert_eq!(name(&nameless, "ui", ActionKind::StopService, 3, 1), "wicap-ui-stop-service-00000-3-1");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_an_object_name(
+            stack_name in "[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?",
+            service in "[A-Za-z0-9][A-Za-z0-9._-]{0,62}|",
+            kind in prop::sample::select(&ActionKind::ALL[..]),
+            episode in 1..i64::MAX,
+            total: u32,
+        ) {
+            let mut s = stack(&[]);
+            s.metadata.name = Some(stack_name);
+            let name = name(&s, &service, kind, episode, total);
+            prop_assert!(is_object_name(&name), "{}", name);
+        }
+    }
+}

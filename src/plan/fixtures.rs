@@ -1,0 +1,113 @@
+//! Objects for tests, with defaults under which everything is allowed.
+
+use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, Tier};
+use crate::api::policy::{ControlPolicy, ControlPolicySpec, PolicyRule};
+use crate::api::session::{ControlSession, ControlSessionSpec, ControlSessionStatus, Mode, SessionPhase};
+use crate::api::stack::{
+    Compose, Defaults, DesiredState, ServiceSpec, ServiceState, ServiceStatus, WicapStack, WicapStackSpec, WicapStackStatus,
+};
+use crate::api::stop::{EmergencyStop, EmergencyStopSpec};
+use crate::api::{Duration, Time};
+
+/// Milliseconds after the beginning of 2026, at which everything in a test begins.
+pub fn at(milliseconds: i64) -> Time {
+    Time::from_millisecond(1_767_225_600_000 + milliseconds).unwrap()
+}
+
+pub fn seconds(n: u64) -> Duration {
+    std::time::Duration::from_secs(n).into()
+}
+
+/// A stack `wicap` with these services in these states since `at(0)`, observed at `at(0)`.
+pub fn stack(services: &[(&str, ServiceState)]) -> WicapStack {
+    let mut stack = WicapStack::new(
+        "wicap",
+        WicapStackSpec {
+            host: "localhost".into(),
+            compose: Compose { project: "wicap".into(), directory: "/srv/wicap".into(), ..Compose::default() },
+            desired_state: DesiredState::Running,
+            services: services.iter().map(|(name, _)| ServiceSpec::named(name)).collect(),
+            defaults: Defaults::default(),
+        },
+    );
+    stack.metadata.uid = Some("0f1e2d3c-0000-4000-8000-000000000000".into());
+    let status = |(name, state): &(&str, ServiceState)| ServiceStatus {
+        name: (*name).to_owned(),
+        state: *state,
+        since: Some(at(0)),
+        ..ServiceStatus::default()
+    };
+    stack.status = Some(WicapStackStatus {
+        observed_at: Some(at(0)),
+        services: services.iter().map(status).collect(),
+        ..WicapStackStatus::default()
+    });
+    stack
+}
+
+/// The observation of a service, to change it.
+pub fn service<'a>(stack: &'a mut WicapStack, name: &str) -> &'a mut ServiceStatus {
+    stack.status.as_mut().unwrap().services.iter_mut().find(|s| s.name == name).unwrap()
+}
+
+/// An Assist session for `wicap` that allows everything, in force from `at(0)` for a day.
+pub fn session(name: &str) -> ControlSession {
+    let spec = ControlSessionSpec {
+        stack: "wicap".into(),
+        mode: Mode::Assist,
+        ttl: seconds(86_400),
+        max_tier: Tier::Caution,
+        allowed_actions: ActionKind::ALL.to_vec(),
+        budget: None,
+        operator: "ann@host".into(),
+        reason: "night".into(),
+        end: false,
+    };
+    let mut session = ControlSession::new(name, spec);
+    session.status = Some(ControlSessionStatus {
+        phase: SessionPhase::Active,
+        started_at: Some(at(0)),
+        expires_at: Some(at(86_400_000)),
+        ..ControlSessionStatus::default()
+    });
+    session
+}
+
+pub fn rule(actions: &[&str], targets: &[&str]) -> PolicyRule {
+    let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+    PolicyRule { actions: owned(actions), targets: owned(targets), stacks: vec!["*".into()] }
+}
+
+/// A policy that allows everything in `/srv` on every host.
+pub fn policy(name: &str) -> ControlPolicy {
+    let spec = ControlPolicySpec {
+        allow: vec![rule(&["*"], &["*"])],
+        deny: Vec::new(),
+        allowed_roots: vec!["/srv".into()],
+        hosts: vec!["*".into()],
+        cooldowns: std::collections::BTreeMap::new(),
+    };
+    ControlPolicy::new(name, spec)
+}
+
+pub fn stop(name: &str) -> EmergencyStop {
+    EmergencyStop::new(name, EmergencyStopSpec { reason: "smoke".into(), by: "ann@host".into() })
+}
+
+/// An action on `wicap` in that phase, asked for in session `night`.
+pub fn action(name: &str, action: ActionKind, target: &str, phase: ActionPhase) -> ActionRun {
+    let cause =
+        Cause { kind: CauseKind::Operator, summary: "test".into(), drift: None, since: None, object: None, attempt: None };
+    let spec = ActionRunSpec {
+        stack: "wicap".into(),
+        action,
+        target: target.into(),
+        session: "night".into(),
+        cause,
+        timeout: None,
+        dry_run: false,
+    };
+    let mut run = ActionRun::new(name, spec);
+    run.status = Some(ActionRunStatus { phase, ..ActionRunStatus::default() });
+    run
+}

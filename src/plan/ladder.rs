@@ -1,0 +1,203 @@
+//! The ladder: which action is next for a service, and how long to wait after it.
+//!
+//! The position is a persisted [`RecoveryState`]. It only ever moves up within an episode, whatever kind of drift comes next, so
+//! that a service that keeps failing in different ways still comes to the end of it.
+
+use std::time::Duration;
+
+use crate::api::action::ActionKind;
+use crate::api::stack::{Backoff, DriftKind, Recovery, RecoveryState};
+use crate::api::{Time, after, std_duration};
+
+/// How often stopping a service, or creating it anew for its configuration, is tried. These two have no declared ladder: only
+/// one action serves, and what failed three times with growing waits will not be cured by a fourth.
+pub const FIXED_ATTEMPTS: u32 = 3;
+
+/// The action to take next, and where on the ladder it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// What to do.
+    pub action: ActionKind,
+    /// Index of its step in the ladder.
+    pub step: u32,
+    /// Which attempt at that step it is, from 1.
+    pub attempt: u32,
+}
+
+/// The next action for a service that is in drift, or none when the ladder is exhausted.
+#[must_use]
+pub fn next(recovery: &Recovery, kind: DriftKind, state: &RecoveryState) -> Option<Rung> {
+    let more = state.total < FIXED_ATTEMPTS;
+    match kind {
+        DriftKind::ShouldBeStopped => {
+            more.then_some(Rung { action: ActionKind::StopService, step: 0, attempt: state.total + 1 })
+        }
+        // Leaves the position on the declared ladder as it is, which a container that fails after being created anew still
+        // needs; the total bounds both together.
+        DriftKind::ConfigDrift => {
+            more.then_some(Rung { action: ActionKind::RecreateService, step: state.step, attempt: state.attempts })
+        }
+        _ => {
+            let begin = usize::try_from(state.step).ok()?;
+            recovery.ladder.iter().enumerate().skip(begin).find_map(|(i, step)| {
+                let made = if i == begin { state.attempts } else { 0 };
+                let fits = made < step.attempts && helps(step.action, kind);
+                let rung = |i| Rung { action: step.action, step: i, attempt: made + 1 };
+                fits.then(|| u32::try_from(i).ok().map(rung)).flatten()
+            })
+        }
+    }
+}
+
+/// Whether an action can mend a drift of that kind.
+#[must_use]
+pub fn helps(action: ActionKind, kind: DriftKind) -> bool {
+    use DriftKind as D;
+    match action {
+        ActionKind::StatusCheck => true,
+        ActionKind::StartService => kind == D::NotRunning,
+        ActionKind::RestartService => matches!(kind, D::NotRunning | D::Unhealthy | D::Paused | D::Restarting),
+        ActionKind::ComposeUp => matches!(kind, D::NotRunning | D::Missing),
+        ActionKind::RecreateService => kind != D::ShouldBeStopped,
+        ActionKind::StopService => kind == D::ShouldBeStopped,
+        ActionKind::ComposeDown => false,
+    }
+}
+
+/// Records that `rung` is asked for at `now` as `name`, and until when to wait after it.
+pub fn advance(state: &mut RecoveryState, rung: Rung, name: String, now: Time, wait: Duration) {
+    state.step = rung.step;
+    state.attempts = rung.attempt;
+    state.total = state.total.saturating_add(1);
+    state.last_action = Some(name);
+    state.backoff_until = Some(after(now, wait));
+}
+
+/// The wait after the `k`-th action of an episode, from 1: doubled each time up to the maximum, and up to a tenth more.
+///
+/// The addition keeps services that failed together from being acted on together for ever. It is a hash of what the action is
+/// about, so that the same inputs give the same plan.
+#[must_use]
+pub fn wait(backoff: &Backoff, uid: &str, service: &str, k: u32) -> Duration {
+    let (initial, max) = (std_duration(backoff.initial), std_duration(backoff.max));
+    let factor = 1_u32.checked_shl(k.saturating_sub(1));
+    let base = factor.and_then(|f| initial.checked_mul(f)).map_or(max, |d| d.min(max));
+    let base = if initial.is_zero() { initial } else { base };
+    let k = k.to_le_bytes();
+    let hash = fnv1a([uid.as_bytes(), b"/", service.as_bytes(), b"/", k.as_slice()]);
+    let thousandths = u32::try_from(hash % 1001).unwrap_or(0);
+    base.saturating_add(base.saturating_mul(thousandths) / 10_000)
+}
+
+/// FNV-1a, 64 bits, over the parts one after the other (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+pub(super) fn fnv1a<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let bytes = parts.into_iter().flatten();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::stack::LadderStep;
+    use proptest::prelude::*;
+
+    const KINDS: [DriftKind; 7] = [
+        DriftKind::NotRunning,
+        DriftKind::Missing,
+        DriftKind::Unhealthy,
+        DriftKind::Paused,
+        DriftKind::Restarting,
+        DriftKind::ShouldBeStopped,
+        DriftKind::ConfigDrift,
+    ];
+
+    fn climb(recovery: &Recovery, kind: DriftKind) -> Vec<&'static str> {
+        let (mut state, mut taken) = (RecoveryState::default(), Vec::new());
+        while let Some(rung) = next(recovery, kind, &state) {
+            taken.push(rung.action.as_str());
+            advance(&mut state, rung, String::new(), Time::UNIX_EPOCH, Duration::ZERO);
+        }
+        assert_eq!(state.total as usize, taken.len());
+        taken
+    }
+
+    #[test]
+    fn steps_that_cannot_help_are_passed_over() {
+        let (start, restart, up) = ("start_service", "restart_service", "compose_up");
+        let anew = "recreate_service";
+        let table = [
+            (DriftKind::NotRunning, vec![start, start, restart, restart, up, up, anew]),
+            (DriftKind::Missing, vec![up, up, anew]),
+            (DriftKind::Unhealthy, vec![restart, restart, anew]),
+            (DriftKind::Paused, vec![restart, restart, anew]),
+            (DriftKind::Restarting, vec![restart, restart, anew]),
+            (DriftKind::ShouldBeStopped, vec!["stop_service"; 3]),
+            (DriftKind::ConfigDrift, vec![anew; 3]),
+        ];
+        for (kind, expected) in table {
+            assert_eq!(climb(&Recovery::default(), kind), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_check_may_stand_anywhere_and_an_empty_ladder_is_exhausted_at_once() {
+        let step = |action, attempts| LadderStep { action, attempts };
+        let ladder =
+            vec![step(ActionKind::StatusCheck, 1), step(ActionKind::StopService, 9), step(ActionKind::ComposeUp, 0)];
+        let recovery = Recovery { ladder, ..Recovery::default() };
+        assert_eq!(climb(&recovery, DriftKind::Missing), ["status_check"]);
+        assert!(climb(&Recovery { ladder: vec![], ..Recovery::default() }, DriftKind::Missing).is_empty());
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_the_maximum_and_nothing_means_none() {
+        let s = |n| Duration::from_secs(n);
+        let backoff = |initial, max| Backoff { initial: s(initial).into(), max: s(max).into() };
+        for (k, base) in [(1, 10), (2, 20), (3, 40), (5, 160), (6, 300), (40, 300), (u32::MAX, 300)] {
+            let got = wait(&backoff(10, 300), "uid", "ui", k);
+            assert!(got >= s(base) && got <= s(base) + s(base) / 10, "{k}: {got:?}");
+        }
+        assert_eq!(wait(&backoff(0, 300), "uid", "ui", 99), Duration::ZERO);
+        assert_eq!(wait(&backoff(10, 0), "uid", "ui", 1), Duration::ZERO);
+        assert!(wait(&backoff(10, 5), "uid", "ui", 1) <= Duration::from_millis(5500));
+    }
+
+    #[test]
+    fn services_that_fail_together_wait_differently() {
+        let waits = ["a", "b", "c", "d"].map(|service| wait(&Backoff::default(), "uid", service, 1));
+        assert!(waits.windows(2).any(|w| w[0] != w[1]), "{waits:?}");
+    }
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(fnv1a([b"".as_slice()]), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a([b"a".as_slice()]), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a([b"foo".as_slice(), b"bar"]), 0x8594_4171_f739_67e8);
+    }
+
+    proptest! {
+        #[test]
+        fn no_wait_overflows(initial in 0..u64::MAX / 1_000_000_000, max in any::<u32>(), k in any::<u32>()) {
+            let initial = Duration::from_secs(initial % (1 << 33));
+            let max = Duration::from_secs(u64::from(max));
+            let got = wait(&Backoff { initial: initial.into(), max: max.into() }, "uid", "s", k);
+            prop_assert!(got <= max + max / 10 + Duration::from_secs(1));
+        }
+
+        #[test]
+        fn however_the_drift_changes_the_ladder_ends(kinds in prop::collection::vec(prop::sample::select(&KINDS[..]), 1..60)) {
+            let recovery = Recovery::default();
+            let mut state = RecoveryState::default();
+            for kind in kinds.iter().cycle().take(200) {
+                if let Some(rung) = next(&recovery, *kind, &state) {
+                    prop_assert!(helps(rung.action, *kind));
+                    prop_assert!(rung.step >= state.step || rung.action == ActionKind::StopService);
+                    if *kind != DriftKind::ShouldBeStopped {
+                        advance(&mut state, rung, String::new(), Time::UNIX_EPOCH, Duration::ZERO);
+                    }
+                }
+            }
+            prop_assert!(state.total <= 7 + FIXED_ATTEMPTS);
+        }
+    }
+}

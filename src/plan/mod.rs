@@ -1,0 +1,38 @@
+//! The deciding core: what is wrong, what may be done about it, and what is done next.
+//!
+//! ```text
+//!  WicapStack.spec ──┐
+//!  WicapStack.status ┼─► drift::detect ─► ladder (which action is next?) ─► authorise (may it?) ─► Plan
+//!  sessions, policies│                       ▲                                  ▲
+//!  stops, actions ───┘                       └ RecoveryState, persisted         └ asked again at the claim
+//! ```
+//!
+//! Everything here is a pure function of its arguments: no I/O, no clock (`now` is an argument), no randomness. The same inputs
+//! give the same plan in any process, whatever the order in which objects are listed.
+//!
+//! The caller persists [`decide::Plan::recovery`] before it creates the [`decide::Plan::proposals`]: a crash in between costs
+//! one attempt and never repeats one. The name of a proposal is unique to its stack, service, episode and action, so that
+//! creating it twice is one action.
+//!
+//! # Layout
+//! - [`drift`]: what is not as it should be
+//! - [`ladder`]: the next action for a service, and how long to wait after it
+//! - [`authorise`]: every gate, for planner, actuator and people
+//! - [`decide`]: the plan
+//! - [`soak`]: when checks are due, and the verdict
+
+pub mod authorise;
+pub mod decide;
+pub mod drift;
+pub mod ladder;
+pub mod soak;
+
+mod episode;
+mod order;
+mod pass;
+mod rules;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod properties;

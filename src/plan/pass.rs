@@ -1,0 +1,396 @@
+//! One walk over a stack's drift, in the order of dependencies, from which the plan is made.
+
+use std::borrow::Cow;
+
+use super::authorise::{self, Facts, Request, TOOL_POLICY, authorise, in_flight, phase};
+use super::decide::{Inputs, Note, Plan, Proposal, SETTLE};
+use super::drift::{self, calls_for_action};
+use super::episode::{self, WHOLE_STACK};
+use super::ladder::{self, Rung};
+use super::order::Order;
+use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind};
+use crate::api::session::{ControlSession, Mode};
+use crate::api::stack::{
+    BlockedBy, DesiredState, Drift, DriftKind, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
+};
+use crate::api::{Object, Time, after, std_duration};
+
+/// How often the whole stack is brought up at once before its services are taken one by one: once, and once more in case the
+/// first met an engine that was still starting.
+const WHOLE_STACK_ATTEMPTS: u32 = 2;
+
+/// What is to be done about one drift.
+enum Verdict {
+    /// Nothing, and nothing is being waited for.
+    Quiet,
+    /// Nothing yet: until that time, or until something else changes.
+    Wait(Option<Time>, Option<String>),
+    /// A person must be called.
+    Escalate,
+    /// This.
+    Try(Rung),
+}
+
+/// What became of an attempt.
+enum Outcome {
+    /// It was proposed, or waits for a free hand.
+    Handled,
+    /// That gate denied it.
+    Denied(BlockedBy),
+}
+
+/// The plan in the making.
+pub(super) struct Pass<'a> {
+    inputs: &'a Inputs<'a>,
+    status: &'a WicapStackStatus,
+    session: Option<&'a ControlSession>,
+    drift: Vec<Drift>,
+    order: Order<'a>,
+    /// The actions there are, and those this pass proposes.
+    actions: Cow<'a, [ActionRun]>,
+    recovery: Vec<RecoveryState>,
+    proposals: Vec<Proposal>,
+    proposed: Option<String>,
+    blocked: Option<(String, BlockedBy, Note)>,
+    waiting: Option<String>,
+    /// Moments at which time alone may change the plan.
+    times: Vec<Time>,
+    notes: Vec<Note>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(inputs: &'a Inputs<'a>, status: &'a WicapStackStatus) -> Self {
+        let Inputs { stack, now, .. } = *inputs;
+        let drift = drift::detect(stack, now);
+        let tracked = episode::track(stack, status, &drift, now);
+        let in_force = inputs.sessions.iter().filter(|s| s.spec.stack == stack.name() && s.in_force(now));
+        let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
+        let mut notes: Vec<Note> =
+            news.map(|d| Note::Drifted { service: d.service.clone(), kind: d.kind, message: told(d) }).collect();
+        notes.extend(tracked.recovered.into_iter().map(|service| Note::Recovered { service }));
+        Self {
+            inputs,
+            status,
+            session: in_force.min_by_key(|s| (s.spec.mode != Mode::Assist, s.name())),
+            drift,
+            order: Order::new(&stack.spec, status),
+            actions: Cow::Borrowed(inputs.actions),
+            recovery: tracked.recovery,
+            proposals: Vec::new(),
+            proposed: None,
+            blocked: None,
+            waiting: None,
+            times: tracked.resets,
+            notes,
+        }
+    }
+
+    /// Walks, and makes the plan.
+    pub(super) fn run(mut self) -> Plan {
+        if !self.bring_up_whole_stack() {
+            let mut names: Vec<&str> = self.order.names().collect();
+            if self.spec().desired_state == DesiredState::Stopped {
+                names.reverse();
+            }
+            for name in names {
+                if let Some(drift) = self.drift.iter().find(|d| d.service == name).cloned() {
+                    self.mend(&drift);
+                }
+            }
+        }
+        self.finish()
+    }
+
+    fn mend(&mut self, drift: &Drift) {
+        match self.consider(drift) {
+            Verdict::Quiet => {}
+            Verdict::Wait(until, planned) => self.wait(until, planned),
+            Verdict::Escalate => self.escalate(drift),
+            Verdict::Try(rung) => {
+                if let Outcome::Denied(by) = self.attempt(&drift.service, rung, drift) {
+                    self.block(&drift.service, rung.action, by);
+                }
+            }
+        }
+    }
+
+    fn consider(&self, drift: &Drift) -> Verdict {
+        let now = self.inputs.now;
+        let name = drift.service.as_str();
+        let Some(service) = self.spec().service(name).filter(|s| s.managed) else { return Verdict::Quiet };
+        let state = self.state(name);
+        if !calls_for_action(self.spec(), name, drift.kind) || state.escalated_at.is_some() {
+            return Verdict::Quiet;
+        }
+        let recovery = self.spec().recovery(service);
+        let rung = ladder::next(recovery, drift.kind, &state);
+        let planned = rung.map(|r| described(r.action, name));
+        let hold_off = after(drift.since, std_duration(recovery.hold_off));
+        if hold_off > now {
+            return Verdict::Wait(Some(hold_off), planned);
+        }
+        if let Some(verdict) = self.not_yet(&state, planned.clone()) {
+            return verdict;
+        }
+        if let Some((other, why)) = self.goes_first(name) {
+            let waits = |action: String| format!("{action} (waits for {other}: {why})");
+            return Verdict::Wait(None, planned.map(waits));
+        }
+        rung.map_or(Verdict::Escalate, Verdict::Try)
+    }
+
+    /// What the last action on the service, or on the whole stack, still stands in the way of.
+    fn not_yet(&self, state: &RecoveryState, planned: Option<String>) -> Option<Verdict> {
+        let now = self.inputs.now;
+        let last = state.last_action.as_deref();
+        let touching = || self.of_stack().filter(|a| touches(a, &state.service) || Some(a.name()) == last);
+        let open = touching().filter(|a| in_flight(a, true) || (Some(a.name()) == last && !phase(a).is_final()));
+        if let Some(run) = open.min_by_key(|a| a.name()) {
+            return Some(Verdict::Wait(None, Some(described(run.spec.action, &run.spec.target))));
+        }
+        // What was observed before the action ended may be what it was to mend.
+        let ended = touching().filter_map(|a| a.status.as_ref()?.finished_at).max();
+        let observed = self.status.observed_at;
+        let settled = ended.filter(|ended| observed.is_none_or(|at| at <= *ended)).map(|ended| after(ended, SETTLE));
+        // An action that was asked for and is not in the list yet gets as long to appear in it.
+        let unseen = last.is_some_and(|last| !self.of_stack().any(|a| a.name() == last));
+        let slack = if unseen {
+            SETTLE.saturating_sub(self.wait_after(&state.service, state.total))
+        } else {
+            std::time::Duration::ZERO
+        };
+        let backoff = state.backoff_until.map(|until| after(until, slack));
+        let until = settled.max(backoff)?;
+        (until > now).then_some(Verdict::Wait(Some(until), planned))
+    }
+
+    /// A service that must be mended, or stopped, before this one.
+    fn goes_first(&self, name: &str) -> Option<(&'a str, String)> {
+        let stopping = self.spec().desired_state == DesiredState::Stopped;
+        let before = if stopping { self.order.dependents(name) } else { self.order.dependencies(name) };
+        before.into_iter().find_map(|other| {
+            if let Some(run) = self.of_stack().filter(|a| in_flight(a, true) && touches(a, other)).min_by_key(|a| a.name()) {
+                return Some((other, run.spec.action.to_string()));
+            }
+            if self.status.service(other).is_none_or(|s| s.state == ServiceState::Unknown) {
+                return Some((other, "Unknown".to_owned()));
+            }
+            let drift = self.drift.iter().find(|d| d.service == other)?;
+            let given_up = self.state(other).escalated_at.is_some();
+            let stands_in_the_way = match drift.kind {
+                // It runs; what it depends on need not wait for what nobody will do.
+                DriftKind::ConfigDrift => calls_for_action(self.spec(), other, drift.kind) && !given_up,
+                DriftKind::ShouldBeStopped => !given_up && self.spec().service(other).is_some_and(|s| s.managed),
+                _ => true,
+            };
+            stands_in_the_way.then(|| (other, format!("{:?}", drift.kind)))
+        })
+    }
+
+    /// When nothing is there at all, brings everything up at once. False when the services are to be taken one by one.
+    fn bring_up_whole_stack(&mut self) -> bool {
+        let now = self.inputs.now;
+        let managed = || self.spec().services.iter().filter(|s| s.managed);
+        if self.spec().desired_state == DesiredState::Stopped || managed().count() < 2 {
+            return false;
+        }
+        let missing = |name: &str| self.drift.iter().find(|d| d.service == name && d.kind == DriftKind::Missing);
+        let Some(all) = managed().map(|s| missing(&s.name)).collect::<Option<Vec<_>>>() else { return false };
+        let Some(since) = all.iter().map(|d| d.since).max() else { return false };
+        let drift = Drift {
+            service: WHOLE_STACK.to_owned(),
+            kind: DriftKind::Missing,
+            since,
+            evidence: format!("none of its {} managed services has a container", all.len()),
+        };
+        let state = self.state(WHOLE_STACK);
+        let action = ActionKind::ComposeUp;
+        let planned = Some(described(action, WHOLE_STACK));
+        let hold_off = after(since, std_duration(self.spec().defaults.recovery.hold_off));
+        if hold_off > now {
+            self.wait(Some(hold_off), planned);
+            return true;
+        }
+        if let Some(verdict) = self.not_yet(&state, planned) {
+            if let Verdict::Wait(until, planned) = verdict {
+                self.wait(until, planned);
+            }
+            return true;
+        }
+        if state.total >= WHOLE_STACK_ATTEMPTS {
+            return false;
+        }
+        let rung = Rung { action, step: 0, attempt: state.attempts + 1 };
+        match self.attempt(WHOLE_STACK, rung, &drift) {
+            Outcome::Handled => true,
+            // A policy that speaks of single services may still let each of them be brought up by itself.
+            Outcome::Denied(by) if by.gate == TOOL_POLICY => false,
+            Outcome::Denied(by) => {
+                self.block(WHOLE_STACK, action, by);
+                true
+            }
+        }
+    }
+
+    fn attempt(&mut self, service: &str, rung: Rung, drift: &Drift) -> Outcome {
+        let Inputs { stack, now, .. } = *self.inputs;
+        let busy = self.of_stack().filter(|a| in_flight(a, true)).count();
+        if rung.action.changes() && busy >= self.spec().defaults.max_concurrent as usize {
+            self.wait(None, Some(described(rung.action, service)));
+            return Outcome::Handled;
+        }
+        let session = self.session.map_or("", |s| s.name());
+        let request = Request { stack, action: rung.action, target: service, session, run: None, planning: true };
+        let facts = self.facts();
+        let decision = authorise(&request, &facts);
+        if let Some(denied) = decision.trace.into_iter().find(|v| !v.allowed) {
+            let opens = authorise::opens_at(&request, &facts);
+            self.times.extend(opens);
+            return Outcome::Denied(BlockedBy { gate: denied.gate, message: denied.reason });
+        }
+        let mut state = RecoveryState { episode: self.state(service).episode.max(1), ..self.state(service) };
+        let total = state.total.saturating_add(1);
+        let name = episode::name(stack, service, rung.action, state.episode, total);
+        let spec = ActionRunSpec {
+            stack: stack.name().to_owned(),
+            action: rung.action,
+            target: service.to_owned(),
+            session: session.to_owned(),
+            cause: Cause {
+                kind: CauseKind::Drift,
+                summary: told(drift),
+                drift: Some(drift.kind),
+                since: Some(drift.since),
+                object: Some(format!("wicapstack/{}", stack.name())),
+                attempt: Some(format!("episode {}, action {total}", state.episode)),
+            },
+            timeout: None,
+            dry_run: false,
+        };
+        ladder::advance(&mut state, rung, name.clone(), now, self.wait_after(service, total));
+        self.times.extend(state.backoff_until);
+        self.put(state);
+        self.proposed.get_or_insert_with(|| described(rung.action, service));
+        let message = format!("{}: {}", described(rung.action, service), told(drift));
+        self.notes.push(Note::Planned { service: service.to_owned(), action: rung.action, name: name.clone(), message });
+        self.actions.to_mut().push(ActionRun::new(&name, spec.clone()));
+        self.proposals.push(Proposal { name, spec });
+        Outcome::Handled
+    }
+
+    fn block(&mut self, service: &str, action: ActionKind, by: BlockedBy) {
+        if self.blocked.is_none() {
+            let planned = described(action, service);
+            let message = format!("{planned} is not done: {}: {}", by.gate, by.message);
+            let note = Note::Blocked { service: service.to_owned(), action, gate: by.gate.clone(), message };
+            self.blocked = Some((planned, by, note));
+        }
+        self.wait(None, None);
+    }
+
+    fn wait(&mut self, until: Option<Time>, planned: Option<String>) {
+        self.times.extend(until);
+        // Whatever is waited for may be over before the session is.
+        self.times.extend(self.session.and_then(|s| s.status.as_ref()?.expires_at));
+        self.waiting = self.waiting.take().or(planned);
+    }
+
+    fn escalate(&mut self, drift: &Drift) {
+        let mut state = self.state(&drift.service);
+        state.escalated_at = Some(self.inputs.now);
+        let tried = match state.total {
+            0 => "its ladder is empty".to_owned(),
+            1 => "1 action did not mend it".to_owned(),
+            n => format!("{n} actions did not mend it"),
+        };
+        let message = format!("{}; {tried}, a person is needed", told(drift));
+        self.notes.push(Note::Escalated { service: drift.service.clone(), message });
+        self.put(state);
+    }
+
+    fn finish(mut self) -> Plan {
+        let (planned_action, blocked_by) = match (self.proposed, self.blocked) {
+            (Some(planned), _) => (Some(planned), None),
+            (None, Some((planned, by, note))) => {
+                let known =
+                    self.status.planned_action.as_ref() == Some(&planned) && self.status.blocked_by.as_ref() == Some(&by);
+                self.notes.extend((!known).then_some(note));
+                (Some(planned), Some(by))
+            }
+            (None, None) => (self.waiting, None),
+        };
+        if !self.drift.is_empty() {
+            // One millisecond later it is older than that, and every drift is Unknown.
+            let stale =
+                self.status.observed_at.map(|at| after(after(at, drift::STALE_AFTER), std::time::Duration::from_millis(1)));
+            self.times.extend(stale);
+        }
+        let now = self.inputs.now;
+        Plan {
+            escalated: escalated(&self.inputs.stack.spec, &self.recovery),
+            next: self.times.into_iter().filter(|t| *t > now).min(),
+            drift: self.drift,
+            recovery: self.recovery,
+            proposals: self.proposals,
+            planned_action,
+            blocked_by,
+            notes: self.notes,
+        }
+    }
+
+    fn spec(&self) -> &'a WicapStackSpec {
+        &self.inputs.stack.spec
+    }
+
+    fn of_stack(&self) -> impl Iterator<Item = &ActionRun> {
+        let stack = self.inputs.stack.name();
+        self.actions.iter().filter(move |a| a.spec.stack == stack)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        let Inputs { sessions, policies, stops, now, .. } = *self.inputs;
+        Facts { sessions, policies, stops, actions: &self.actions, directory: None, roots: &[], now }
+    }
+
+    fn state(&self, service: &str) -> RecoveryState {
+        let stored = self.recovery.iter().find(|r| r.service == service).cloned();
+        stored.unwrap_or_else(|| RecoveryState { service: service.to_owned(), episode: 1, ..RecoveryState::default() })
+    }
+
+    fn put(&mut self, state: RecoveryState) {
+        match self.recovery.iter_mut().find(|r| r.service == state.service) {
+            Some(old) => *old = state,
+            // Only the whole stack's entry is made here; it stands first.
+            None => self.recovery.insert(0, state),
+        }
+    }
+
+    fn wait_after(&self, service: &str, k: u32) -> std::time::Duration {
+        let spec = self.spec();
+        let recovery = spec.service(service).map_or(&spec.defaults.recovery, |s| spec.recovery(s));
+        ladder::wait(&recovery.backoff, self.inputs.stack.metadata.uid.as_deref().unwrap_or_default(), service, k)
+    }
+}
+
+/// The managed services for which a person is called.
+pub(super) fn escalated(spec: &WicapStackSpec, recovery: &[RecoveryState]) -> Vec<String> {
+    let given_up = |name: &str| recovery.iter().any(|r| r.service == name && r.escalated_at.is_some());
+    spec.services.iter().filter(|s| s.managed && given_up(&s.name)).map(|s| s.name.clone()).collect()
+}
+
+/// Whether an action touches the service. What touches the whole stack touches each, and each touches the whole stack.
+fn touches(run: &ActionRun, service: &str) -> bool {
+    let target = run.spec.target.as_str();
+    target.is_empty() || service == WHOLE_STACK || target == service
+}
+
+/// An action as people read it: `start_service processor`.
+fn described(action: ActionKind, service: &str) -> String {
+    if service.is_empty() { action.to_string() } else { format!("{action} {service}") }
+}
+
+/// A drift as people read it: `processor NotRunning since 2026-01-01T00:00:00Z: exited with code 137`.
+fn told(drift: &Drift) -> String {
+    let service = if drift.service.is_empty() { "stack" } else { &drift.service };
+    format!("{service} {:?} since {}: {}", drift.kind, drift.since, drift.evidence)
+}

@@ -1,0 +1,398 @@
+//! What holds of every plan and every decision, tried on worlds drawn at random.
+
+use proptest::prelude::*;
+
+use super::authorise::{Facts, Request, authorise};
+use super::decide::{Inputs, Note, Plan, decide};
+use super::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop};
+use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunStatus};
+use crate::api::policy::{ControlPolicy, PolicyRule};
+use crate::api::session::{Budget, ControlSession, Mode};
+use crate::api::stack::{DesiredState, OnConfigDrift, ServiceState, WicapStack};
+use crate::api::stop::EmergencyStop;
+use crate::api::{Object, Time, after};
+
+const NAMES: [&str; 4] = ["redis", "processor", "ui", "scout"];
+const STATES: [ServiceState; 9] = [
+    ServiceState::Running,
+    ServiceState::Starting,
+    ServiceState::Restarting,
+    ServiceState::Exited,
+    ServiceState::Paused,
+    ServiceState::Dead,
+    ServiceState::Missing,
+    ServiceState::Unhealthy,
+    ServiceState::Unknown,
+];
+const PHASES: [ActionPhase; 4] = [ActionPhase::Pending, ActionPhase::Running, ActionPhase::Succeeded, ActionPhase::Failed];
+
+#[derive(Clone, Debug)]
+struct World {
+    stack: WicapStack,
+    sessions: Vec<ControlSession>,
+    policies: Vec<ControlPolicy>,
+    stops: Vec<EmergencyStop>,
+    actions: Vec<ActionRun>,
+    now: Time,
+}
+
+impl World {
+    fn plan(&self) -> Plan {
+        let Self { stack, sessions, policies, stops, actions, now } = self;
+        decide(&Inputs { stack, sessions, policies, stops, actions, now: *now })
+    }
+
+    fn allows(&self, kind: ActionKind, target: &str, run: Option<&str>, planning: bool) -> bool {
+        let session = self.sessions.first().map_or("", Object::name);
+        let request = Request { stack: &self.stack, action: kind, target, session, run, planning };
+        authorise(&request, &self.facts()).allowed
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        let Self { sessions, policies, stops, actions, now, .. } = self;
+        Facts { sessions, policies, stops, actions, directory: None, roots: &[], now: *now }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.actions.iter().filter(|a| !a.status.as_ref().unwrap().phase.is_final() && a.spec.action.changes()).count()
+    }
+
+    /// Writes the plan down as the planner's controller does, and has its actions done: each ends a second later, and mends its
+    /// target or does not.
+    fn live(&mut self, mends: bool) -> Plan {
+        self.stack.status.as_mut().unwrap().observed_at = Some(self.now);
+        let plan = self.plan();
+        let begun = self.now;
+        let status = self.stack.status.as_mut().unwrap();
+        (status.drift, status.recovery) = (plan.drift.clone(), plan.recovery.clone());
+        (status.planned_action, status.blocked_by) = (plan.planned_action.clone(), plan.blocked_by.clone());
+        for proposal in &plan.proposals {
+            let mut run = ActionRun::new(&proposal.name, proposal.spec.clone());
+            run.status = Some(ActionRunStatus::default());
+            assert!(!self.actions.iter().any(|a| a.name() == run.name()), "{} comes twice", run.name());
+            self.actions.push(run);
+        }
+        for proposal in &plan.proposals {
+            assert!(self.allows(proposal.spec.action, &proposal.spec.target, Some(&proposal.name), false));
+            self.now = after(self.now, std::time::Duration::from_secs(1));
+            let run = self.actions.iter_mut().find(|a| a.name() == proposal.name).unwrap();
+            let phase = if mends { ActionPhase::Succeeded } else { ActionPhase::Failed };
+            let (started_at, finished_at) = (Some(begun), Some(self.now));
+            run.status = Some(ActionRunStatus { phase, started_at, finished_at, ..ActionRunStatus::default() });
+            let becomes = match self.stack.spec.desired_state {
+                DesiredState::Running => ServiceState::Running,
+                DesiredState::Stopped => ServiceState::Exited,
+            };
+            let target = proposal.spec.target.as_str();
+            for name in
+                self.stack.spec.services.iter().filter(|s| mends && s.managed).map(|s| s.name.clone()).collect::<Vec<_>>()
+            {
+                if target.is_empty() || target == name {
+                    let service = service(&mut self.stack, &name);
+                    (service.state, service.since, service.config_drift) = (becomes, Some(self.now), Some(false));
+                }
+            }
+        }
+        plan
+    }
+
+    /// Lives from one moment of interest to the next until nothing is left to wait for. Gives every plan.
+    fn live_on(&mut self, mends: bool) -> Vec<Plan> {
+        let mut plans = Vec::new();
+        for _ in 0..200 {
+            let plan = self.live(mends);
+            // The observer keeps observing, so that nothing goes stale and the last look is half a minute away.
+            let soon = after(self.now, std::time::Duration::from_secs(30));
+            self.now = plan.next.map_or(soon, |next| next.min(soon)).max(self.now);
+            plans.push(plan);
+        }
+        plans
+    }
+}
+
+fn rules() -> impl Strategy<Value = PolicyRule> {
+    let actions =
+        prop::sample::select(&["*", "restart_*", "start_service", "group:safe", "group:caution", "compose_up", "["][..]);
+    let targets = prop::sample::select(&["*", "ui", "re*", "processor", "", "["][..]);
+    (prop::collection::vec(actions, 0..3), prop::collection::vec(targets, 0..3)).prop_map(|(a, t)| rule(&a, &t))
+}
+
+fn policies() -> impl Strategy<Value = ControlPolicy> {
+    let allow = prop_oneof![3 => Just(vec![rule(&["*"], &["*"])]), 2 => prop::collection::vec(rules(), 0..4)];
+    let deny = prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(rules(), 0..2)];
+    let roots = prop_oneof![6 => Just(vec!["/srv".to_owned()]), 1 => Just(vec!["/opt".to_owned(), "/srv/wicap".to_owned()])];
+    let cooldown = prop::option::weighted(0.2, 1..60_u64);
+    ("[a-f]", allow, deny, roots, cooldown).prop_map(|(name, allow, deny, roots, cooldown)| {
+        let mut p = policy(&name);
+        (p.spec.allow, p.spec.deny, p.spec.allowed_roots) = (allow, deny, roots);
+        p.spec.cooldowns.extend(cooldown.map(|c| (ActionKind::RestartService, seconds(c))));
+        p
+    })
+}
+
+fn sessions() -> impl Strategy<Value = ControlSession> {
+    ("[a-f]", prop::bool::weighted(0.8), prop::option::weighted(0.2, 0..4_u32), prop::bool::weighted(0.1)).prop_map(
+        |(name, assist, budget, end)| {
+            let mut s = session(&name);
+            s.spec.mode = if assist { Mode::Assist } else { Mode::Monitor };
+            s.spec.budget = budget.map(|max_actions| Budget { max_actions, window: seconds(60) });
+            s.spec.end = end;
+            s
+        },
+    )
+}
+
+fn actions() -> impl Strategy<Value = ActionRun> {
+    let kinds = prop::sample::select(&ActionKind::ALL[..]);
+    (kinds, prop::sample::select(&NAMES[..]), prop::sample::select(&PHASES[..]), 0..60_000_i64).prop_map(
+        |(kind, target, phase, begun)| {
+            let target = if kind.can_target_service() { target } else { "" };
+            let mut run = action(&format!("x-{begun}"), kind, target, phase);
+            let status = run.status.as_mut().unwrap();
+            status.started_at = (phase != ActionPhase::Pending).then(|| at(begun));
+            status.finished_at = phase.is_final().then(|| at(begun + 500));
+            run
+        },
+    )
+}
+
+prop_compose! {
+    fn stacks()(
+        states in prop::collection::vec((prop::sample::select(&STATES[..]), prop::bool::weighted(0.9), any::<Option<bool>>()), 1..=4),
+        edges in prop::collection::vec((0..4_usize, 0..4_usize), 0..4),
+        stopped in prop::bool::weighted(0.3),
+        recreate: bool,
+        max_concurrent in 1..4_u32,
+        hold_off in 0..20_u64,
+        initial in 0..20_u64,
+    ) -> WicapStack {
+        let named: Vec<_> = states.iter().enumerate().map(|(i, (state, ..))| (NAMES[i], *state)).collect();
+        let mut s = stack(&named);
+        for (i, (_, managed, config_drift)) in states.iter().enumerate() {
+            s.spec.services[i].managed = *managed;
+            service(&mut s, NAMES[i]).config_drift = *config_drift;
+        }
+        for (from, to) in edges {
+            if from < states.len() {
+                service(&mut s, NAMES[from]).depends_on.push(NAMES[to].to_owned());
+            }
+        }
+        s.spec.desired_state = if stopped { DesiredState::Stopped } else { DesiredState::Running };
+        s.spec.defaults.max_concurrent = max_concurrent;
+        let recovery = &mut s.spec.defaults.recovery;
+        recovery.hold_off = seconds(hold_off);
+        recovery.backoff.initial = seconds(initial);
+        recovery.on_config_drift = if recreate { OnConfigDrift::Recreate } else { OnConfigDrift::Report };
+        s
+    }
+}
+
+prop_compose! {
+    fn worlds()(
+        stack in stacks(),
+        sessions in prop::collection::vec(sessions(), 0..3),
+        policies in prop::collection::vec(policies(), 0..3),
+        stopped in prop::bool::weighted(0.1),
+        actions in prop::collection::vec(actions(), 0..4),
+        now in 0..100_000_i64,
+    ) -> World {
+        let mut w = World { stack, sessions, policies, stops: vec![stop("other")], actions, now: at(now) };
+        w.stops.extend(stopped.then(|| stop("wicap")));
+        // Names are unique in a store.
+        w.sessions.sort_by(|a, b| a.name().cmp(b.name()));
+        w.sessions.dedup_by(|a, b| a.name() == b.name());
+        w.policies.sort_by(|a, b| a.name().cmp(b.name()));
+        w.policies.dedup_by(|a, b| a.name() == b.name());
+        w.actions.sort_by(|a, b| a.name().cmp(b.name()));
+        w.actions.dedup_by(|a, b| a.name() == b.name());
+        w
+    }
+}
+
+fn requests() -> impl Strategy<Value = (ActionKind, &'static str)> {
+    (prop::sample::select(&ActionKind::ALL[..]), prop::sample::select(&["redis", "processor", "ui", "scout", "sql", ""][..]))
+}
+
+/// A world in which everything is allowed, and only the stack is drawn.
+fn permitted(stack: WicapStack) -> World {
+    World {
+        stack,
+        sessions: vec![session("night")],
+        policies: vec![policy("base")],
+        stops: vec![],
+        actions: vec![],
+        now: at(0),
+    }
+}
+
+proptest! {
+    #[test]
+    fn another_deny_rule_never_turns_a_no_into_a_yes(w in worlds(), deny in rules(), at in any::<prop::sample::Index>(), request in requests()) {
+        prop_assume!(!w.policies.is_empty());
+        let before = w.allows(request.0, request.1, None, false);
+        let mut more = w.clone();
+        let i = at.index(more.policies.len());
+        more.policies[i].spec.deny.push(deny);
+        prop_assert!(before || !more.allows(request.0, request.1, None, false));
+    }
+
+    #[test]
+    fn another_stop_or_policy_never_turns_a_no_into_a_yes(w in worlds(), name in "all|wicap|else", another in policies(), request in requests()) {
+        let before = w.allows(request.0, request.1, None, true);
+        let mut more = w.clone();
+        more.stops.push(stop(&name));
+        prop_assert!(before || !more.allows(request.0, request.1, None, true));
+        prop_assert!(name == "else" || !more.allows(request.0, request.1, None, true));
+        prop_assert!(name == "else" || more.plan().proposals.is_empty());
+        let mut more = w.clone();
+        more.policies.push(another);
+        prop_assert!(before || w.policies.is_empty() || !more.allows(request.0, request.1, None, true));
+    }
+
+    #[test]
+    fn shorter_allow_lists_never_turn_a_no_into_a_yes(w in worlds(), keep in any::<[bool; 4]>(), request in requests()) {
+        let before = w.allows(request.0, request.1, None, false);
+        let mut less = w.clone();
+        for policy in &mut less.policies {
+            let mut i = 0;
+            policy.spec.allow.retain(|_| { i += 1; keep[i - 1] });
+            let mut i = 0;
+            policy.spec.allowed_roots.retain(|_| { i += 1; keep[i] });
+            policy.spec.hosts.retain(|_| keep[0]);
+        }
+        for session in &mut less.sessions {
+            session.spec.allowed_actions.retain(|a| keep[*a as usize % 4]);
+        }
+        prop_assert!(before || !less.allows(request.0, request.1, None, false));
+    }
+
+    #[test]
+    fn the_order_of_lists_never_matters(w in worlds(), request in requests()) {
+        let mut turned = w.clone();
+        turned.policies.reverse();
+        turned.stops.reverse();
+        turned.actions.reverse();
+        prop_assert_eq!(w.allows(request.0, request.1, None, true), turned.allows(request.0, request.1, None, true));
+        turned.sessions.reverse();
+        prop_assert_eq!(w.plan(), turned.plan());
+    }
+
+    #[test]
+    fn every_plan_keeps_the_promises(w in worlds()) {
+        let plan = w.plan();
+        let stack = &w.stack;
+        prop_assert!(plan.next.is_none_or(|next| next > w.now));
+        let room = (stack.spec.defaults.max_concurrent as usize).saturating_sub(w.in_flight());
+        prop_assert!(plan.proposals.len() <= room);
+        for proposal in &plan.proposals {
+            let ActionRun { spec, .. } = ActionRun::new(&proposal.name, proposal.spec.clone());
+            prop_assert!(ActionRun::new(&proposal.name, spec.clone()).validate().is_empty());
+            prop_assert!(crate::api::validate::is_object_name(&proposal.name));
+            let session = w.sessions.iter().find(|s| s.name() == spec.session).unwrap();
+            prop_assert!(session.in_force(w.now) && session.spec.mode == Mode::Assist);
+            prop_assert!(!w.stops.iter().any(|s| s.name() == "wicap"));
+            if !spec.target.is_empty() {
+                prop_assert!(stack.spec.service(&spec.target).unwrap().managed);
+                let state = stack.status.as_ref().unwrap().service(&spec.target).unwrap().state;
+                prop_assert!(state != ServiceState::Unknown && state != ServiceState::Starting || stack.spec.desired_state == DesiredState::Stopped);
+                prop_assert!(plan.drift.iter().any(|d| d.service == spec.target));
+            }
+            let counted = plan.recovery.iter().find(|r| r.service == spec.target).unwrap();
+            prop_assert_eq!(counted.last_action.as_deref(), Some(proposal.name.as_str()));
+        }
+        prop_assert!(plan.proposals.is_empty() || plan.blocked_by.is_none());
+    }
+
+    #[test]
+    fn unknown_never_yields_a_proposal(mut w in worlds(), stale: bool) {
+        if stale {
+            w.now = at(90_001);
+        } else {
+            NAMES.iter().take(w.stack.spec.services.len()).for_each(|n| service(&mut w.stack, n).state = ServiceState::Unknown);
+        }
+        let plan = w.plan();
+        prop_assert!(plan.proposals.is_empty() && plan.drift.is_empty() && plan.notes.is_empty() && plan.planned_action.is_none());
+    }
+
+    #[test]
+    fn a_plan_that_was_written_down_gives_no_further_notes(w in worlds()) {
+        let mut w = w;
+        let plan = w.plan();
+        prop_assume!(plan.proposals.is_empty());
+        let status = w.stack.status.as_mut().unwrap();
+        (status.drift, status.recovery) = (plan.drift.clone(), plan.recovery.clone());
+        (status.planned_action, status.blocked_by) = (plan.planned_action.clone(), plan.blocked_by.clone());
+        let again = w.plan();
+        prop_assert!(again.notes.is_empty(), "{:?}", again.notes);
+        prop_assert_eq!(Plan { notes: vec![], ..plan }, again);
+    }
+}
+
+proptest! {
+    // Each case lives through hundreds of plans.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn where_every_action_fails_each_service_is_tried_as_often_as_its_ladder_says_and_then_given_up(stack in stacks()) {
+        let mut w = permitted(stack);
+        let plans = w.live_on(false);
+        let last = plans.last().unwrap();
+        prop_assert!(plans[150..].iter().all(|p| p.proposals.is_empty() && p.notes.is_empty()));
+        for drift in &last.drift {
+            let service = w.stack.spec.service(&drift.service).unwrap();
+            let acts = super::drift::calls_for_action(&w.stack.spec, &drift.service, drift.kind) && service.managed;
+            let state = last.recovery.iter().find(|r| r.service == drift.service);
+            let calls = plans.iter().flat_map(|p| &p.notes)
+                .filter(|n| matches!(n, Note::Escalated { service, .. } if *service == drift.service)).count();
+            if !acts {
+                prop_assert!(state.is_none_or(|s| s.total == 0) && calls == 0);
+            } else if last.escalated.contains(&drift.service) {
+                let mut position = crate::api::stack::RecoveryState::default();
+                let recovery = w.stack.spec.recovery(service);
+                while let Some(rung) = super::ladder::next(recovery, drift.kind, &position) {
+                    super::ladder::advance(&mut position, rung, String::new(), at(0), std::time::Duration::ZERO);
+                }
+                prop_assert_eq!((state.unwrap().total, calls), (position.total, 1));
+            } else {
+                // Only one that waits for another which nobody can mend is left without a call.
+                prop_assert!(last.planned_action.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn where_actions_work_the_stack_comes_to_what_is_desired(stack in stacks()) {
+        let mut w = permitted(stack);
+        let plans = w.live_on(true);
+        let last = plans.last().unwrap();
+        prop_assert!(plans.iter().all(|p| p.escalated.is_empty()));
+        prop_assert!(plans[60..].iter().all(|p| p.proposals.is_empty()));
+        for drift in &last.drift {
+            let service = w.stack.spec.service(&drift.service).unwrap();
+            let acts = super::drift::calls_for_action(&w.stack.spec, &drift.service, drift.kind) && service.managed;
+            prop_assert!(!acts || last.planned_action.as_ref().is_some_and(|p| p.contains("waits for")), "{drift:?}");
+        }
+    }
+
+    #[test]
+    fn flapping_ends_in_escalation(well in 1..500_u64) {
+        let mut w = permitted(stack(&[("ui", ServiceState::Exited)]));
+        let mut tried = 0;
+        for _ in 0..40 {
+            service(&mut w.stack, "ui").state = ServiceState::Exited;
+            service(&mut w.stack, "ui").since = Some(w.now);
+            for _ in 0..40 {
+                let plan = w.live(true);
+                tried += plan.proposals.len();
+                w.now = plan.next.unwrap_or(w.now).max(w.now);
+                if !plan.proposals.is_empty() {
+                    break;
+                }
+            }
+            w.live(true);
+            w.now = after(w.now, std::time::Duration::from_secs(well));
+        }
+        prop_assert_eq!(tried, 7);
+        prop_assert_eq!(w.plan().escalated, vec!["ui".to_owned()]);
+    }
+}
