@@ -24,6 +24,7 @@
 pub mod act;
 pub mod api;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod controllers;
 pub mod observe;

@@ -1,0 +1,211 @@
+//! A kind behind the name that was typed: the store's typed access with the type erased, so that a verb is written once.
+
+use std::marker::PhantomData;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use kube::runtime::watcher::Event;
+use serde_json::Value;
+
+use super::Error;
+use crate::api::registry::{self, KindInfo};
+use crate::api::{GROUP, Object, Violation, decode};
+use crate::store::{self, DeleteParams, ListParams, Store, WatchParams};
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, store::Error>>;
+
+/// A watch: endless, and resuming by itself.
+pub(crate) type Events = BoxStream<'static, Result<Event<Value>, store::Error>>;
+
+/// One kind and what can be done with its objects, as JSON.
+pub(crate) struct Kind {
+    pub info: KindInfo,
+    ops: Box<dyn Ops>,
+}
+
+/// What a verb asks of a kind. Objects go in and out as JSON in the form their type gives them.
+trait Ops: Send + Sync {
+    fn decode(&self, document: &Value) -> Result<Value, Vec<Violation>>;
+    fn check_update(&self, new: &Value, old: &Value) -> Vec<Violation>;
+    fn get<'a>(&'a self, store: &'a Store, name: &'a str) -> Answer<'a, Option<Value>>;
+    fn list<'a>(&'a self, store: &'a Store, params: &'a ListParams) -> Answer<'a, Vec<Value>>;
+    fn create<'a>(&'a self, store: &'a Store, object: &'a Value) -> Answer<'a, Value>;
+    fn replace<'a>(&'a self, store: &'a Store, object: &'a Value) -> Answer<'a, Value>;
+    fn delete<'a>(&'a self, store: &'a Store, name: &'a str, params: &'a DeleteParams) -> Answer<'a, Value>;
+    fn watch(&self, store: &Store, params: &WatchParams) -> Result<Events, store::Error>;
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.info.kind)
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.info.kind == other.info.kind
+    }
+}
+
+impl Kind {
+    /// The kind that a word of the command line means.
+    pub fn find(word: &str) -> Result<Self, Error> {
+        let unknown = || {
+            let all: Vec<_> = registry::kinds().iter().map(|k| k.plural).collect();
+            Error::Usage(format!("the server doesn't have a resource type {word:?} (it has {})", all.join(", ")))
+        };
+        Self::of(registry::find(word).ok_or_else(unknown)?).ok_or_else(unknown)
+    }
+
+    /// Every kind, as `all` means them.
+    pub fn all() -> Vec<Self> {
+        registry::kinds().into_iter().filter_map(Self::of).collect()
+    }
+
+    pub fn of(info: KindInfo) -> Option<Self> {
+        Some(Self { ops: ops(info.kind)?, info })
+    }
+
+    /// `wicapstack.wicap.dev/wicap`: how a result line names an object.
+    pub fn line(&self, name: &str) -> String {
+        format!("{}.{GROUP}/{name}", self.singular())
+    }
+
+    /// `wicapstack`.
+    pub fn singular(&self) -> String {
+        self.info.kind.to_ascii_lowercase()
+    }
+
+    pub fn not_found(&self, name: &str) -> Error {
+        store::Error::NotFound { kind: self.info.plural, name: name.to_owned() }.into()
+    }
+
+    /// Strict reading and every rule. The object comes back with its defaults filled in.
+    pub fn decode(&self, document: &Value) -> Result<Value, Vec<Violation>> {
+        self.ops.decode(document)
+    }
+
+    /// The rules about a change. Both must have been decoded.
+    pub fn check_update(&self, new: &Value, old: &Value) -> Vec<Violation> {
+        self.ops.check_update(new, old)
+    }
+
+    pub async fn get(&self, store: &Store, name: &str) -> Result<Option<Value>, Error> {
+        Ok(self.ops.get(store, name).await?)
+    }
+
+    pub async fn list(&self, store: &Store, params: &ListParams) -> Result<Vec<Value>, Error> {
+        Ok(self.ops.list(store, params).await?)
+    }
+
+    pub async fn create(&self, store: &Store, object: &Value) -> Result<Value, store::Error> {
+        self.ops.create(store, object).await
+    }
+
+    pub async fn replace(&self, store: &Store, object: &Value) -> Result<Value, store::Error> {
+        self.ops.replace(store, object).await
+    }
+
+    pub async fn delete(&self, store: &Store, name: &str, params: &DeleteParams) -> Result<Value, store::Error> {
+        self.ops.delete(store, name, params).await
+    }
+
+    pub fn watch(&self, store: &Store, params: &WatchParams) -> Result<Events, Error> {
+        Ok(self.ops.watch(store, params)?)
+    }
+}
+
+struct Typed<K>(PhantomData<fn() -> K>);
+
+fn ops(kind: &str) -> Option<Box<dyn Ops>> {
+    macro_rules! by_kind {
+        ($($kind:path),*) => {{
+            $(if kind == <$kind as kube::Resource>::kind(&()) {
+                return Some(Box::new(Typed::<$kind>(PhantomData)));
+            })*
+            None
+        }};
+    }
+    crate::for_each_kind!(by_kind)
+}
+
+fn to_json<K: Object>(object: &K) -> Result<Value, store::Error> {
+    serde_json::to_value(object).map_err(|e| unreadable::<K>(object.name(), &e))
+}
+
+fn from_json<K: Object>(value: &Value) -> Result<K, store::Error> {
+    K::deserialize(value).map_err(|e| unreadable::<K>(name_of(value), &e))
+}
+
+fn unreadable<K: Object>(name: &str, error: &serde_json::Error) -> store::Error {
+    store::Error::Corrupt { key: format!("{}/{name}", K::plural(&())), reason: error.to_string() }
+}
+
+/// `metadata.name`, or nothing.
+pub(crate) fn name_of(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+impl<K: Object> Ops for Typed<K> {
+    fn decode(&self, document: &Value) -> Result<Value, Vec<Violation>> {
+        let object: K = decode::manifest(document)?;
+        to_json(&object).map_err(|e| vec![Violation::new("(document)", e.to_string(), "an object that can be written")])
+    }
+
+    fn check_update(&self, new: &Value, old: &Value) -> Vec<Violation> {
+        match (from_json::<K>(new), from_json::<K>(old)) {
+            (Ok(new), Ok(old)) => new.validate_update(&old),
+            (Err(e), _) | (_, Err(e)) => vec![Violation::new("(document)", e.to_string(), "an object that can be read")],
+        }
+    }
+
+    fn get<'a>(&'a self, store: &'a Store, name: &'a str) -> Answer<'a, Option<Value>> {
+        async move { store.api::<K>().get_opt(name).await?.as_ref().map(to_json).transpose() }.boxed()
+    }
+
+    fn list<'a>(&'a self, store: &'a Store, params: &'a ListParams) -> Answer<'a, Vec<Value>> {
+        async move { store.api::<K>().list(params).await?.items.iter().map(to_json).collect() }.boxed()
+    }
+
+    fn create<'a>(&'a self, store: &'a Store, object: &'a Value) -> Answer<'a, Value> {
+        async move { to_json(&store.api::<K>().create(&from_json(object)?).await?) }.boxed()
+    }
+
+    fn replace<'a>(&'a self, store: &'a Store, object: &'a Value) -> Answer<'a, Value> {
+        async move { to_json(&store.api::<K>().replace(&from_json(object)?).await?) }.boxed()
+    }
+
+    fn delete<'a>(&'a self, store: &'a Store, name: &'a str, params: &'a DeleteParams) -> Answer<'a, Value> {
+        async move { to_json(&store.api::<K>().delete(name, params).await?) }.boxed()
+    }
+
+    fn watch(&self, store: &Store, params: &WatchParams) -> Result<Events, store::Error> {
+        let events = store.api::<K>().watch(params)?;
+        let events = events
+            .map(|event| {
+                Ok(match event? {
+                    Event::Init => Event::Init,
+                    Event::InitApply(object) => Event::InitApply(to_json(&object)?),
+                    Event::InitDone => Event::InitDone,
+                    Event::Apply(object) => Event::Apply(to_json(&object)?),
+                    Event::Delete(object) => Event::Delete(to_json(&object)?),
+                })
+            })
+            .boxed();
+        Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_the_registry_can_be_asked_for() {
+        assert_eq!(Kind::all().len(), registry::kinds().len());
+        assert_eq!(Kind::find("ws").unwrap().line("x"), "wicapstack.wicap.dev/x");
+        let message = Kind::find("pods").unwrap_err().to_string();
+        assert!(message.starts_with("error: the server doesn't have a resource type \"pods\""), "{message}");
+    }
+}

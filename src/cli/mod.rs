@@ -1,0 +1,173 @@
+//! `wicapctl`: kubectl's verbs, words and habits on the resources of this system, and the few verbs of our own.
+//!
+//! Data goes to standard output, messages to standard error. A verb works on JSON of any kind ([`kind`] erases the type), so that
+//! a kind that is added to [`crate::api::registry`] is known to every verb.
+//!
+//! # Layout
+//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `crds`, `version`: one file a verb
+//! - `kind`, `target`: what the words of a command line mean
+//! - `manifest`, [`document`], [`merge`]: files to documents to objects
+//! - [`jsonpath`]: values inside objects
+//! - [`print`]: tables, JSON, YAML, descriptions
+//! - [`error`]: kubectl's words, and the exit codes
+
+mod apply;
+pub mod crds;
+mod delete;
+mod describe;
+pub mod document;
+pub mod error;
+mod get;
+pub mod jsonpath;
+mod kind;
+mod manifest;
+pub mod merge;
+pub mod print;
+mod stop;
+mod target;
+mod version;
+mod wait;
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+pub use error::Error;
+
+use crate::clock::Clock;
+use crate::store::{Store, StoreUrl};
+
+/// Where the store is when nobody says so. Will be the embedded store's socket once that exists.
+const DEFAULT_STORE: &str = "http://127.0.0.1:2379";
+
+/// Controls compose stacks: declare what should be, see what is, permit or stop what is done about it.
+#[derive(Debug, Parser)]
+#[command(name = "wicapctl", version, max_term_width = 120)]
+pub struct Cli {
+    /// unix:///PATH or http(s)://HOST:PORT[,…][/KEY-PREFIX] of an etcd v3 API
+    #[arg(long, global = true, value_name = "URL", env = "WICAP_STORE", default_value = DEFAULT_STORE)]
+    store: StoreUrl,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the store hold what manifests say
+    Apply(apply::Apply),
+    /// Show objects as a table, JSON or YAML
+    Get(get::Get),
+    /// Show all that is known of an object, with its Events
+    Describe(describe::Describe),
+    /// Remove objects
+    Delete(delete::Delete),
+    /// Wait for a condition, a value, or an object to come or go
+    Wait(wait::Wait),
+    /// Emergency stop: no action starts, whatever is permitted
+    Stop(stop::Stop),
+    /// Take an emergency stop back
+    Resume(stop::Resume),
+    /// Print or write the CustomResourceDefinitions
+    Crds(crds::Crds),
+    /// Print the versions of this program and of the store
+    Version(version::Version),
+}
+
+/// Where a command writes.
+pub struct Io<'a> {
+    /// Data.
+    pub out: &'a mut dyn Write,
+    /// Messages.
+    pub err: &'a mut dyn Write,
+}
+
+impl Cli {
+    /// Does what the command line says and returns the exit code.
+    pub async fn run(self, io: &mut Io<'_>) -> u8 {
+        let outcome = self.dispatch(io).await;
+        let outcome = outcome.and(io.out.flush().map_err(Error::from));
+        match outcome {
+            Ok(()) => error::code::DONE,
+            Err(error) => {
+                let code = error.exit_code();
+                if code != error::code::DONE {
+                    // When even that cannot be written, the exit code has to do.
+                    let _ = io.out.flush();
+                    let _ = writeln!(io.err, "{}", print::table::harmless(&error.to_string()));
+                }
+                code
+            }
+        }
+    }
+
+    async fn dispatch(&self, io: &mut Io<'_>) -> Result<(), Error> {
+        match &self.verb {
+            Verb::Crds(crds) => crds.run(io),
+            Verb::Version(version) if !version.asks_the_store() => version.run(None, io).await,
+            verb => {
+                let store = Store::connect(&self.store, Clock::system()).await?;
+                match verb {
+                    Verb::Apply(apply) => apply.run(&store, io).await,
+                    Verb::Get(get) => get.run(&store, io).await,
+                    Verb::Describe(describe) => describe.run(&store, io).await,
+                    Verb::Delete(delete) => delete.run(&store, io).await,
+                    Verb::Wait(wait) => wait.run(&store, io).await,
+                    Verb::Stop(stop) => stop.run(&store, io).await,
+                    Verb::Resume(resume) => resume.run(&store, io).await,
+                    Verb::Version(version) => version.run(Some(&store), io).await,
+                    Verb::Crds(crds) => crds.run(io),
+                }
+            }
+        }
+    }
+}
+
+/// A duration of a flag: `30s`, `1h30m`. A negative one means as long as it takes.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let parsed: crate::api::Duration = text.parse().map_err(|_| "expected a duration such as 30s or 1h30m".to_owned())?;
+    Ok(if parsed.is_negative() { wait::FOREVER } else { parsed.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            "get",
+            "get ws -o xml",
+            "apply",
+            "delete",
+            "delete ws a -f x",
+            "wait ws/a",
+            "wait ws/a --for=soon",
+            "wait ws/a --for=delete --timeout=x",
+            "stop --all",
+            "stop --reason r",
+            "stop --all s --reason r",
+            "resume",
+            "frobnicate",
+            "--store ftp://x get ws",
+        ] {
+            let words = std::iter::once("wicapctl").chain(line.split(' '));
+            let error = Cli::try_parse_from(words).expect_err(line);
+            assert_eq!(error.exit_code(), i32::from(error::code::USAGE), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_negative_timeout_is_patience() {
+        assert_eq!(timeout("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(timeout("-1s"), Ok(wait::FOREVER));
+        assert!(timeout("30").is_err());
+    }
+}

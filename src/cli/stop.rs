@@ -1,0 +1,158 @@
+//! `stop` and `resume`: the kill switch. A stop is an EmergencyStop object; resuming deletes it.
+
+use clap::Args;
+
+use super::{Error, Io};
+use crate::api::stack::WicapStack;
+use crate::api::stop::{ALL, EmergencyStop, EmergencyStopSpec};
+use crate::api::{GROUP, Object};
+use crate::store::{self, DeleteParams, Store};
+
+/// Arguments of `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    #[command(flatten)]
+    scope: Scope,
+    /// Why, in your words
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// Which stacks.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Scope {
+    /// Every stack
+    #[arg(long)]
+    all: bool,
+    /// Stacks by name
+    #[arg(value_name = "STACK")]
+    stacks: Vec<String>,
+}
+
+impl Scope {
+    /// The names of the EmergencyStops that stand for it.
+    fn names(&self) -> Vec<&str> {
+        if self.all { vec![ALL] } else { self.stacks.iter().map(String::as_str).collect() }
+    }
+}
+
+fn whom(name: &str) -> String {
+    if name == ALL { "every stack".to_owned() } else { format!("stack {name:?}") }
+}
+
+impl Stop {
+    pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
+        let mut errors = Vec::new();
+        // Every name is tried, whatever became of those before it.
+        for name in self.scope.names() {
+            match self.stop(name, store, io).await {
+                Err(e) if e.is_output() => return Err(e),
+                Err(e) => errors.push(e),
+                Ok(()) => {}
+            }
+        }
+        Error::all(errors)
+    }
+
+    async fn stop(&self, name: &str, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
+        let stop = EmergencyStop::new(name, EmergencyStopSpec { reason: self.reason.clone(), by: operator() });
+        let stops = store.api::<EmergencyStop>();
+        let outcome = match stops.create(&stop).await {
+            Ok(_) => "created",
+            Err(store::Error::AlreadyExists { .. }) => "unchanged",
+            // Whether a stop is in force must not stay open: look.
+            Err(store::Error::Ambiguous { .. }) if stops.get_opt(name).await?.is_some() => "created",
+            Err(e) => return Err(e.into()),
+        };
+        writeln!(io.out, "emergencystop.{GROUP}/{name} {outcome}")?;
+        if outcome == "unchanged"
+            && let Some(old) = stops.get_opt(name).await?
+        {
+            writeln!(io.err, "{} is already stopped, by {}: {}", whom(name), old.spec.by, old.spec.reason)?;
+        }
+        // Asked after the stop is in force: a question must not delay it. A stop of a name that no stack has stops nothing.
+        if name != ALL && store.api::<WicapStack>().get_opt(name).await?.is_none() {
+            writeln!(io.err, "Warning: there is no stack {name:?}; the stop holds for one of that name only")?;
+        }
+        Ok(())
+    }
+}
+
+impl Resume {
+    pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
+        let stops = store.api::<EmergencyStop>();
+        let mut errors = Vec::new();
+        for name in self.scope.names() {
+            match stops.delete(name, &DeleteParams::default()).await {
+                Ok(gone) => {
+                    writeln!(io.out, "emergencystop.{GROUP} {name:?} deleted")?;
+                    if !gone.metadata.finalizers.unwrap_or_default().is_empty() {
+                        writeln!(io.err, "Warning: the stop holds until its finalizers are done")?;
+                    }
+                }
+                Err(store::Error::NotFound { .. }) => writeln!(io.err, "there is no stop of {}", whom(name))?,
+                Err(e) => errors.push(e.into()),
+            }
+        }
+        if let Ok(left) = stops.list(&store::ListParams::default()).await {
+            let names: Vec<_> = left.items.iter().map(Object::name).collect();
+            if !self.scope.all && names.contains(&ALL) {
+                writeln!(
+                    io.err,
+                    "Warning: every stack is still stopped by emergencystop.{GROUP}/{ALL}; wicapctl resume --all"
+                )?;
+            } else if self.scope.all && !names.is_empty() {
+                writeln!(io.err, "Warning: stops of single stacks still hold: {}", names.join(", "))?;
+            }
+        }
+        Error::all(errors)
+    }
+}
+
+/// `user@host` of whoever runs the command.
+fn operator() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|v| std::env::var(v).ok().filter(|u| !u.is_empty()));
+    let user = named.unwrap_or_else(|| {
+        let uid = rustix::process::getuid().as_raw();
+        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        account(&accounts, uid).map_or_else(|| format!("uid{uid}"), str::to_owned)
+    });
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // The field takes 256 bytes; a stop must not fail for a long name.
+    format!("{user}@{host}").chars().take(64).collect()
+}
+
+/// The name of a user id, from the text of `/etc/passwd`.
+fn account(accounts: &str, uid: u32) -> Option<&str> {
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_found_by_its_id() {
+        let accounts = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        assert_eq!(account(accounts, 1000), Some("ann"));
+        assert_eq!(account(accounts, 7), None);
+    }
+
+    #[test]
+    fn an_operator_is_somebody_somewhere() {
+        let operator = operator();
+        assert!(operator.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()), "{operator}");
+    }
+}
