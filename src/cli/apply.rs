@@ -47,12 +47,12 @@ struct Precondition {
 
 impl Apply {
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
-        let manifests = manifest::read(&self.filename, self.recursive)?;
-        let mut mistakes: Vec<String> = manifests.iter().flat_map(wrong_by_itself).collect();
-        if mistakes.is_empty() {
-            for manifest in &manifests {
-                mistakes.extend(lines(manifest, plan(manifest, store).await?.err().unwrap_or_default()));
-            }
+        let mut reading = manifest::read(&self.filename, self.recursive);
+        reading.mistakes.extend(reading.manifests.iter().flat_map(wrong_by_itself));
+        let manifests = reading.finish()?;
+        let mut mistakes = Vec::new();
+        for manifest in &manifests {
+            mistakes.extend(lines(manifest, plan(manifest, store).await?.err().unwrap_or_default()));
         }
         if !mistakes.is_empty() {
             return Err(Error::Refused(mistakes));

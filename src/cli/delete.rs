@@ -41,7 +41,7 @@ impl Delete {
         let named: Vec<(Kind, String)> = if self.filename.is_empty() {
             Target::named(&self.target)?
         } else {
-            manifest::read(&self.filename, self.recursive)?.into_iter().map(|m| (m.kind, m.name)).collect()
+            manifest::read(&self.filename, self.recursive).finish()?.into_iter().map(|m| (m.kind, m.name)).collect()
         };
         let (mut errors, mut asked) = (Vec::new(), Vec::new());
         for (kind, name) in named {

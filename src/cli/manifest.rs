@@ -33,11 +33,32 @@ impl Manifest {
     }
 }
 
-/// Reads every file to the end before it says anything, so that all mistakes come at once.
-///
-/// # Errors
-/// [`Error::No`] for a path that is not there; [`Error::Refused`] for what cannot be read as documents of known kinds.
-pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, Error> {
+/// What was read, the good and the bad: all mistakes are told at once.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    pub manifests: Vec<Manifest>,
+    /// What cannot be read as documents of known kinds, one line each.
+    pub mistakes: Vec<String>,
+    /// Paths that are not there or cannot be read.
+    pub errors: Vec<Error>,
+}
+
+impl Reading {
+    /// The manifests, if nothing at all is wrong.
+    ///
+    /// # Errors
+    /// [`Error::No`] for a path that is not there; [`Error::Refused`] for mistakes.
+    pub fn finish(mut self) -> Result<Vec<Manifest>, Error> {
+        if !self.mistakes.is_empty() {
+            self.errors.push(Error::Refused(self.mistakes));
+        }
+        Error::all(self.errors)?;
+        Ok(self.manifests)
+    }
+}
+
+/// Reads every file to the end before it says anything.
+pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Reading {
     let (mut manifests, mut mistakes, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         let files = match files(path, recursive) {
@@ -66,11 +87,7 @@ pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
     if manifests.is_empty() && mistakes.is_empty() && errors.is_empty() {
         mistakes.push("error: no objects passed".to_owned());
     }
-    if !mistakes.is_empty() {
-        errors.push(Error::Refused(mistakes));
-    }
-    Error::all(errors)?;
-    Ok(manifests)
+    Reading { manifests, mistakes, errors }
 }
 
 /// An object that is described twice: which description is meant cannot be known.
@@ -194,7 +211,7 @@ mod tests {
 
     fn mistakes(paths: &[&Path]) -> String {
         let paths: Vec<_> = paths.iter().map(|p| (*p).to_owned()).collect();
-        read(&paths, false).unwrap_err().to_string()
+        read(&paths, false).finish().unwrap_err().to_string()
     }
 
     #[test]
@@ -206,7 +223,7 @@ mod tests {
         fs::create_dir(dir.path().join("deep")).unwrap();
         fs::write(dir.path().join("deep/c.json"), r#"{"apiVersion": "v1", "kind": "List", "items": []}"#).unwrap();
         let names = |recursive| {
-            let found = read(&[dir.path().to_owned()], recursive).unwrap();
+            let found = read(&[dir.path().to_owned()], recursive).finish().unwrap();
             found.into_iter().map(|m| m.name).collect::<Vec<_>>()
         };
         assert_eq!(names(false), ["a", "b"]);

@@ -4,8 +4,8 @@
 //! emergencyStop → session → runtimePlane → toolPolicy → tier → approval → budget → cooldown → precondition
 //! ```
 //!
-//! Every gate is evaluated, whatever the ones before it said, so that the trace tells all that stands in the way. A gate that
-//! lacks what it needs to judge denies. Each reason names the object and the field that decided.
+//! Every gate is evaluated, whatever the ones before it said, so that the trace tells all that stands in the way. A gate
+//! that lacks what it needs to judge denies. Each reason names the object and the field that decided.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,8 +70,8 @@ pub struct Facts<'a> {
     pub stops: &'a [EmergencyStop],
     /// The actions of this stack.
     pub actions: &'a [ActionRun],
-    /// The project directory with its symbolic links resolved, as the actuator's host sees it, or why it could not be resolved.
-    /// None where that is not known: then the directory is compared as it is written.
+    /// The project directory with its symbolic links resolved, as the actuator's host sees it, or why it could not be
+    /// resolved. None where that is not known: then the directory is compared as it is written.
     pub directory: Option<Result<&'a Path, &'a str>>,
     /// Each allowed root as it is written and as resolved on the actuator's host. Used only with a resolved directory.
     pub roots: &'a [(String, PathBuf)],
@@ -106,8 +106,8 @@ pub fn authorise(request: &Request<'_>, facts: &Facts<'_>) -> Decision {
     Decision { allowed: denied_by.is_none(), denied_by, trace }
 }
 
-/// When time alone opens the gates that time alone can open: budget and cooldown. None when neither is shut, or the budget is
-/// shut for good.
+/// When time alone opens the gates that time alone can open: budget and cooldown. None when neither is shut, or the budget
+/// is shut for good.
 pub(super) fn opens_at(request: &Request<'_>, facts: &Facts<'_>) -> Option<Time> {
     let case = Case::new(request, facts);
     let cooldown = case.cooldown_end().map(|(end, ..)| end).filter(|end| facts.now < *end);
@@ -128,8 +128,8 @@ pub(super) fn phase(run: &ActionRun) -> ActionPhase {
 /// A gate's answer with its reason.
 type Verdict = Result<String, String>;
 
-/// A request beside what bears on it. Policies stand in the order of their names, so that the reasons do not depend on the order
-/// in which they were listed.
+/// A request beside what bears on it. Policies stand in the order of their names, so that the reasons do not depend on the
+/// order in which they were listed.
 struct Case<'a> {
     request: &'a Request<'a>,
     facts: &'a Facts<'a>,
@@ -191,40 +191,37 @@ impl<'a> Case<'a> {
     fn runtime_plane(&self) -> Verdict {
         let host = &self.request.stack.spec.host;
         let directory = self.request.stack.spec.compose.directory.as_str();
-        let (lies_in, shown): (Box<dyn Fn(&str) -> bool + '_>, String) = match self.facts.directory {
+        let path = match self.facts.directory {
             Some(Err(why)) => {
                 return Err(format!("spec.compose.directory {} could not be resolved: {}", quoted(directory), quoted(why)));
             }
-            Some(Ok(path)) => {
-                let resolved = |root: &str| self.facts.roots.iter().any(|(r, at)| r == root && path.starts_with(at));
-                let normal = path.to_str().is_some_and(is_directory);
-                (Box::new(move |root| normal && is_directory(root) && resolved(root)), format!("{}", path.display()))
-            }
-            None => {
-                let normal = is_directory(directory);
-                (
-                    Box::new(move |root| normal && is_directory(root) && Path::new(directory).starts_with(root)),
-                    directory.to_owned(),
-                )
-            }
+            Some(Ok(path)) => path,
+            None => Path::new(directory),
         };
+        let shown = quoted(&path.to_string_lossy());
         for policy in &self.policies {
             let name = format!("ControlPolicy {}", quoted(policy.name()));
             if !policy.spec.hosts.iter().any(|h| rules::text_matches(h, host) == Some(true)) {
                 return Err(format!("{name} spec.hosts has no match for spec.host {}", quoted(host)));
             }
-            if !policy.spec.allowed_roots.iter().any(|r| lies_in(r)) {
-                return Err(format!("{name} spec.allowedRoots has none that holds {}", quoted(&shown)));
+            if !policy.spec.allowed_roots.iter().any(|root| self.holds(root, path)) {
+                return Err(format!("{name} spec.allowedRoots has none that holds {shown}"));
             }
         }
         Ok(match self.policies.len() {
             0 => "no ControlPolicy says where".to_owned(),
-            n => format!(
-                "spec.hosts and spec.allowedRoots of all {n} ControlPolicies hold {} and {}",
-                quoted(host),
-                quoted(&shown)
-            ),
+            n => format!("spec.hosts and spec.allowedRoots of all {n} ControlPolicies hold {} and {shown}", quoted(host)),
         })
+    }
+
+    /// Whether the path lies in the allowed root, component by component: as resolved where that is known, else as written.
+    fn holds(&self, root: &str, path: &Path) -> bool {
+        let normal = is_directory(root) && path.to_str().is_some_and(is_directory);
+        normal
+            && match self.facts.directory {
+                Some(_) => self.facts.roots.iter().any(|(written, resolved)| written == root && path.starts_with(resolved)),
+                None => path.starts_with(root),
+            }
     }
 
     fn tool_policy(&self) -> Verdict {

@@ -7,8 +7,8 @@
 //!                          └────────────────────┘ counters stay: flapping climbs the ladder
 //! ```
 //!
-//! An episode belongs to one desired state: when an operator changes it after actions were taken, the next episode begins, so
-//! that a stack that could not be brought up can still be stopped.
+//! An episode belongs to one desired state: when an operator changes it after actions were taken, the next episode begins,
+//! so that a stack that could not be brought up can still be stopped.
 
 use super::drift::{calls_for_action, is_well};
 use super::ladder::fnv1a;
@@ -131,8 +131,8 @@ fn begin_anew_for_another_desired_state(stack: &WicapStack, entry: &mut Recovery
 
 /// Name of the `total`-th action of an episode, `{stack}-{service}-{action}-{uid}-{episode}-{total}`.
 ///
-/// It is a function of what the action is, so that asking twice asks once. What a name cannot hold is replaced, and a hash of
-/// the service's name is added then, so that services that differ only in such characters keep names of their own.
+/// It is a function of what the action is, so that asking twice asks once. What a name cannot hold is replaced, and a hash
+/// of the service's name is added then, so that services that differ only in such characters keep names of their own.
 pub(super) fn name(stack: &WicapStack, service: &str, action: ActionKind, episode: i64, total: u32) -> String {
     let clean = |text: &str| -> String {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

@@ -1,7 +1,7 @@
 //! The ladder: which action is next for a service, and how long to wait after it.
 //!
-//! The position is a persisted [`RecoveryState`]. It only ever moves up within an episode, whatever kind of drift comes next, so
-//! that a service that keeps failing in different ways still comes to the end of it.
+//! The position is a persisted [`RecoveryState`]. It only ever moves up within an episode, whatever kind of drift comes
+//! next, so that a service that keeps failing in different ways still comes to the end of it.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::api::action::ActionKind;
 use crate::api::stack::{Backoff, DriftKind, Recovery, RecoveryState};
 use crate::api::{Time, after, std_duration};
 
-/// How often stopping a service, or creating it anew for its configuration, is tried. These two have no declared ladder: only
-/// one action serves, and what failed three times with growing waits will not be cured by a fourth.
+/// How often stopping a service, or creating it anew for its configuration, is tried. These two have no declared ladder:
+/// only one action serves, and what failed three times with growing waits will not be cured by a fourth.
 pub const FIXED_ATTEMPTS: u32 = 3;
 
 /// The action to take next, and where on the ladder it stands.
@@ -75,8 +75,8 @@ pub fn advance(state: &mut RecoveryState, rung: Rung, name: String, now: Time, w
 
 /// The wait after the `k`-th action of an episode, from 1: doubled each time up to the maximum, and up to a tenth more.
 ///
-/// The addition keeps services that failed together from being acted on together for ever. It is a hash of what the action is
-/// about, so that the same inputs give the same plan.
+/// The addition keeps services that failed together from being acted on together for ever. It is a hash of what the action
+/// is about, so that the same inputs give the same plan.
 #[must_use]
 pub fn wait(backoff: &Backoff, uid: &str, service: &str, k: u32) -> Duration {
     let (initial, max) = (std_duration(backoff.initial), std_duration(backoff.max));
@@ -185,7 +185,9 @@ mod tests {
         }
 
         #[test]
-        fn however_the_drift_changes_the_ladder_ends(kinds in prop::collection::vec(prop::sample::select(&KINDS[..]), 1..60)) {
+        fn however_the_drift_changes_the_ladder_ends(
+            kinds in prop::collection::vec(prop::sample::select(&KINDS[..]), 1..60)
+        ) {
             let recovery = Recovery::default();
             let mut state = RecoveryState::default();
             for kind in kinds.iter().cycle().take(200) {

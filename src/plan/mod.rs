@@ -7,12 +7,12 @@
 //!  stops, actions ───┘                       └ RecoveryState, persisted         └ asked again at the claim
 //! ```
 //!
-//! Everything here is a pure function of its arguments: no I/O, no clock (`now` is an argument), no randomness. The same inputs
-//! give the same plan in any process, whatever the order in which objects are listed.
+//! Everything here is a pure function of its arguments: no I/O, no clock (`now` is an argument), no randomness. The same
+//! inputs give the same plan in any process, whatever the order in which objects are listed.
 //!
-//! The caller persists [`decide::Plan::recovery`] before it creates the [`decide::Plan::proposals`]: a crash in between costs
-//! one attempt and never repeats one. The name of a proposal is unique to its stack, service, episode and action, so that
-//! creating it twice is one action.
+//! The caller persists [`decide::Plan::recovery`] before it creates the [`decide::Plan::proposals`]: a crash in between
+//! costs one attempt and never repeats one. The name of a proposal is unique to its stack, service, episode and action, so
+//! that creating it twice is one action.
 //!
 //! # Layout
 //! - [`drift`]: what is not as it should be

@@ -57,8 +57,8 @@ impl World {
         self.actions.iter().filter(|a| !a.status.as_ref().unwrap().phase.is_final() && a.spec.action.changes()).count()
     }
 
-    /// Writes the plan down as the planner's controller does, and has its actions done: each ends a second later, and mends its
-    /// target or does not.
+    /// Writes the plan down as the planner's controller does, and has its actions done: each ends a second later, and mends
+    /// its target or does not.
     fn live(&mut self, mends: bool) -> Plan {
         self.stack.status.as_mut().unwrap().observed_at = Some(self.now);
         let plan = self.plan();
@@ -158,7 +158,9 @@ fn actions() -> impl Strategy<Value = ActionRun> {
 
 prop_compose! {
     fn stacks()(
-        states in prop::collection::vec((prop::sample::select(&STATES[..]), prop::bool::weighted(0.9), any::<Option<bool>>()), 1..=4),
+        states in prop::collection::vec(
+            (prop::sample::select(&STATES[..]), prop::bool::weighted(0.9), any::<Option<bool>>()), 1..=4
+        ),
         edges in prop::collection::vec((0..4_usize, 0..4_usize), 0..4),
         stopped in prop::bool::weighted(0.3),
         recreate: bool,
@@ -227,8 +229,12 @@ fn permitted(stack: WicapStack) -> World {
 
 proptest! {
     #[test]
-    fn another_deny_rule_never_turns_a_no_into_a_yes(w in worlds(), deny in rules(), at in any::<prop::sample::Index>(), request in requests()) {
-        prop_assume!(!w.policies.is_empty());
+    fn another_deny_rule_never_turns_a_no_into_a_yes(
+        w in worlds(), deny in rules(), at in any::<prop::sample::Index>(), request in requests()
+    ) {
+        if w.policies.is_empty() {
+            return Ok(());
+        }
         let before = w.allows(request.0, request.1, None, false);
         let mut more = w.clone();
         let i = at.index(more.policies.len());
@@ -237,7 +243,9 @@ proptest! {
     }
 
     #[test]
-    fn another_stop_or_policy_never_turns_a_no_into_a_yes(w in worlds(), name in "all|wicap|else", another in policies(), request in requests()) {
+    fn another_stop_or_policy_never_turns_a_no_into_a_yes(
+        w in worlds(), name in "all|wicap|else", another in policies(), request in requests()
+    ) {
         let before = w.allows(request.0, request.1, None, true);
         let mut more = w.clone();
         more.stops.push(stop(&name));
@@ -294,7 +302,8 @@ proptest! {
             if !spec.target.is_empty() {
                 prop_assert!(stack.spec.service(&spec.target).unwrap().managed);
                 let state = stack.status.as_ref().unwrap().service(&spec.target).unwrap().state;
-                prop_assert!(state != ServiceState::Unknown && state != ServiceState::Starting || stack.spec.desired_state == DesiredState::Stopped);
+                let stopping = stack.spec.desired_state == DesiredState::Stopped;
+                prop_assert!(state != ServiceState::Unknown && (stopping || state != ServiceState::Starting));
                 prop_assert!(plan.drift.iter().any(|d| d.service == spec.target));
             }
             let counted = plan.recovery.iter().find(|r| r.service == spec.target).unwrap();
@@ -308,17 +317,21 @@ proptest! {
         if stale {
             w.now = at(90_001);
         } else {
-            NAMES.iter().take(w.stack.spec.services.len()).for_each(|n| service(&mut w.stack, n).state = ServiceState::Unknown);
+            let status = w.stack.status.as_mut().unwrap();
+            status.services.iter_mut().for_each(|s| s.state = ServiceState::Unknown);
         }
         let plan = w.plan();
-        prop_assert!(plan.proposals.is_empty() && plan.drift.is_empty() && plan.notes.is_empty() && plan.planned_action.is_none());
+        prop_assert!(plan.proposals.is_empty() && plan.drift.is_empty());
+        prop_assert!(plan.notes.is_empty() && plan.planned_action.is_none());
     }
 
     #[test]
     fn a_plan_that_was_written_down_gives_no_further_notes(w in worlds()) {
         let mut w = w;
         let plan = w.plan();
-        prop_assume!(plan.proposals.is_empty());
+        if !plan.proposals.is_empty() {
+            return Ok(());
+        }
         let status = w.stack.status.as_mut().unwrap();
         (status.drift, status.recovery) = (plan.drift.clone(), plan.recovery.clone());
         (status.planned_action, status.blocked_by) = (plan.planned_action.clone(), plan.blocked_by.clone());

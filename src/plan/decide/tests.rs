@@ -191,7 +191,8 @@ fn as_many_are_mended_at_once_as_the_stack_bears() {
         let plan = w.step(5000, ActionPhase::Running);
         assert_eq!(plan.proposals.len(), expected);
         assert_eq!(plan.planned_action.as_deref(), Some("start_service a"));
-        assert_eq!(w.plan(5001).proposals.len(), 0);
+        let full = w.plan(5001);
+        assert_eq!((full.proposals.len(), full.blocked_by), (0, None));
     }
 }
 
@@ -233,7 +234,8 @@ fn where_the_whole_stack_may_not_be_brought_up_its_services_may() {
 
 #[test]
 fn what_a_gate_denies_is_said_and_not_counted() {
-    let spoil: [(&str, fn(&mut World)); 6] = [
+    type Spoil = (&'static str, fn(&mut World));
+    let spoil: [Spoil; 6] = [
         (authorise::EMERGENCY_STOP, |w| w.stops = vec![stop("wicap")]),
         (authorise::SESSION, |w| w.sessions[0].spec.mode = Mode::Monitor),
         (authorise::SESSION, |w| w.sessions.clear()),

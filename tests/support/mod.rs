@@ -1,0 +1,272 @@
+//! What the end-to-end tests are made of: a real etcd, the example stack on the real engine, the real binaries, and what was
+//! seen of the engine meanwhile. Each test has its own of everything; dropping it removes it.
+
+#![allow(dead_code)] // Every test file uses its own part of this.
+
+pub mod docker;
+pub mod etcd;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use wicap::api::Object;
+use wicap::clock::Clock;
+use wicap::store::{Store, WatchParams};
+
+/// How long something may take that takes a second or two on an idle machine. Tests wait for events, never for this.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The example stack under its own name, ports and directory.
+pub struct Example {
+    pub project: String,
+    pub directory: TempDir,
+    pub redis_port: u16,
+    pub ui_port: u16,
+}
+
+impl Example {
+    /// Nothing of it runs yet.
+    pub fn new(name: &str) -> Self {
+        let project = format!("wicap-test-{name}-{}", std::process::id());
+        let directory = tempfile::Builder::new().prefix(&project).tempdir().unwrap();
+        let example = Self { project, directory, redis_port: free_port(), ui_port: free_port() };
+        std::fs::copy(root().join("manifests/wicap/compose.yaml"), example.path().join("compose.yaml")).unwrap();
+        let environment = format!(
+            "WICAP_PREFIX={}\nWICAP_REDIS_PORT={}\nWICAP_UI_PORT={}\nWICAP_HEALTH_INTERVAL=1s\nWICAP_STOP_GRACE=2s\n",
+            example.project, example.redis_port, example.ui_port
+        );
+        std::fs::write(example.path().join(".env"), environment).unwrap();
+        example
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The name of a service's container.
+    pub fn container(&self, service: &str) -> String {
+        format!("{}-{service}", self.project)
+    }
+
+    /// The stack resource, with fast probes and no hold-off; `change` edits it.
+    pub fn stack(&self, change: impl FnOnce(&mut Value)) -> Value {
+        let mut stack = json!({
+            "apiVersion": "wicap.dev/v1alpha1", "kind": "WicapStack", "metadata": {"name": "wicap"},
+            "spec": {
+                "compose": {"project": self.project, "directory": self.path()},
+                "services": [
+                    {"name": "redis", "probes": [
+                        {"name": "port", "tcpSocket": {"port": self.redis_port}, "period": "1s", "failureThreshold": 2}]},
+                    {"name": "scout", "critical": false},
+                    {"name": "processor"},
+                    {"name": "ui", "probes": [
+                        {"name": "stats", "httpGet": {"port": self.ui_port, "path": "/api/stats"}, "period": "1s",
+                         "failureThreshold": 2}]},
+                ],
+                "defaults": {"recovery": {"holdOff": "0s", "backoff": {"initial": "2s", "max": "5s"}, "resetAfter": "60s"}},
+            },
+        });
+        change(&mut stack);
+        stack
+    }
+
+    /// A policy that allows everything here.
+    pub fn policy(&self) -> Value {
+        json!({
+            "apiVersion": "wicap.dev/v1alpha1", "kind": "ControlPolicy", "metadata": {"name": "all"},
+            "spec": {"allow": [{"actions": ["group:safe", "group:caution"]}], "allowedRoots": [self.path()], "hosts": ["*"]},
+        })
+    }
+
+    /// A session on the stack.
+    pub fn session(&self, name: &str, mode: &str) -> Value {
+        json!({
+            "apiVersion": "wicap.dev/v1alpha1", "kind": "ControlSession", "metadata": {"name": name},
+            "spec": {
+                "stack": "wicap", "mode": mode, "ttl": "1h", "operator": "tester@localhost", "reason": "a test",
+                "allowedActions": ["status_check", "start_service", "restart_service", "compose_up", "recreate_service"],
+            },
+        })
+    }
+
+    /// A soak run of that many seconds, checked each second.
+    pub fn soak(&self, seconds: u32) -> Value {
+        json!({
+            "apiVersion": "wicap.dev/v1alpha1", "kind": "SoakRun", "metadata": {"name": "soak"},
+            "spec": {
+                "stack": "wicap", "duration": format!("{seconds}s"),
+                "checks": [{"name": "dashboard", "httpGet": {"port": self.ui_port, "path": "/"}, "period": "1s"}],
+            },
+        })
+    }
+
+    /// `docker compose` on the project, as a person would call it; its standard output.
+    pub fn compose(&self, arguments: &[&str]) -> String {
+        let directory = self.path().to_str().unwrap();
+        let mut all = vec!["compose", "--project-name", &self.project, "--project-directory", directory];
+        all.extend(arguments);
+        docker::docker(&all)
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // A paused container cannot be stopped in time; killed ones need no grace.
+        let directory = self.path().to_str().unwrap().to_owned();
+        let down = Command::new("docker")
+            .args(["compose", "--project-name", &self.project, "--project-directory", &directory])
+            .args(["down", "--volumes", "--timeout", "1"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !down.is_ok_and(|s| s.success()) {
+            eprintln!("the containers of {} could not be removed", self.project);
+        }
+    }
+}
+
+/// The repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A running `wicapd run`.
+pub struct Daemon {
+    child: Child,
+    pub log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts it; `arguments` come after `--store`.
+    pub fn start(store: &str, directory: &Path, arguments: &[&str]) -> Self {
+        let log = directory.join(format!("wicapd-{}.log", uuid::Uuid::new_v4()));
+        let child = Command::new(env!("CARGO_BIN_EXE_wicapd"))
+            .args(["run", "--store", store])
+            .args(arguments)
+            .env("RUST_LOG", "info,wicap=debug")
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// SIGKILL: no time to say anything.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process is still there.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it has logged.
+    pub fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let logged = self.logged();
+            let tail: Vec<&str> = logged.lines().rev().take(40).collect();
+            eprintln!("--- the end of {}:", self.log.display());
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs `wicapctl` against a store, with what it reads on standard input.
+pub fn wicapctl(store: &str, arguments: &[&str], input: &str) -> Said {
+    use std::io::Write;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wicapctl"))
+        .args(["--store", store])
+        .args(arguments)
+        .env_remove("WICAP_STORE")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses its arguments ends before it reads.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Applies resources, and insists.
+pub fn apply(store: &str, resources: &[Value]) {
+    let text: Vec<String> = resources.iter().map(Value::to_string).collect();
+    let said = wicapctl(store, &["apply", "-f", "-"], &text.join("\n"));
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+/// A connection to the store.
+pub async fn connect(store: &str) -> Store {
+    Store::connect(&store.parse().unwrap(), Clock::system()).await.unwrap()
+}
+
+/// Waits until the object of that name is as `wanted` says, and returns it.
+pub async fn until<K: Object>(store: &Store, name: &str, what: &str, wanted: impl Fn(&K) -> bool) -> K {
+    until_within(store, name, what, PATIENCE, wanted).await
+}
+
+/// The same within a time of the test's own.
+pub async fn until_within<K: Object>(
+    store: &Store,
+    name: &str,
+    what: &str,
+    patience: Duration,
+    wanted: impl Fn(&K) -> bool,
+) -> K {
+    let params = WatchParams { name: Some(name.to_owned()), ..WatchParams::default() };
+    let mut events = store.api::<K>().watch(&params).unwrap();
+    let mut last = None;
+    let waiting = async {
+        while let Some(event) = events.next().await {
+            if let Ok(Event::Apply(object) | Event::InitApply(object)) = event {
+                if wanted(&object) {
+                    return object;
+                }
+                last = Some(object);
+            }
+        }
+        unreachable!("a watch does not end")
+    };
+    match tokio::time::timeout(patience, waiting).await {
+        Ok(object) => object,
+        Err(_) => panic!("{} \"{name}\" was not {what} within {patience:?}; last seen: {last:#?}", K::kind(&())),
+    }
+}
