@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn each_mistake_names_field_found_and_expected() {
-        let table: Vec<(Box<dyn FnOnce(&mut Value)>, &str)> = vec![
+        type Change = Box<dyn FnOnce(&mut Value)>;
+        let table: Vec<(Change, &str)> = vec![
             (
                 Box::new(|d| d["apiVersion"] = json!("wicap.dev/v2")),
                 "apiVersion: found \"wicap.dev/v2\", expected \"wicap.dev/v1alpha1\"",

@@ -7,6 +7,7 @@
 //! - [`stack`], [`session`], [`policy`], [`action`], [`stop`], [`soak`]: the kinds
 //! - [`registry`]: the table of kinds, for code that does not know the kind beforehand
 //! - [`decode`]: strict reading of what people wrote, with the path of every mistake
+//! - [`duration`]: durations as they are written, such as `"30s"`
 //! - [`validate`]: what a name, a path, a duration must look like, and the [`Violation`] that says so
 //! - [`condition`]: condition types and reasons, documented like an API
 //! - [`reason`]: the reasons that Events carry
@@ -14,6 +15,7 @@
 pub mod action;
 pub mod condition;
 pub mod decode;
+pub mod duration;
 pub mod policy;
 pub mod reason;
 pub mod registry;
@@ -31,6 +33,7 @@ use kube::core::object::{HasSpec, HasStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use duration::Duration;
 pub use validate::Violation;
 
 /// API group of every kind.
@@ -50,9 +53,6 @@ pub const MAX_OBJECT_BYTES: usize = 1024 * 1024;
 
 /// A time as it is stored: RFC 3339, UTC.
 pub type Time = jiff::Timestamp;
-
-/// A duration as it is written: `"30s"`, `"1h30m"` (the format of Kubernetes' `metav1.Duration`).
-pub type Duration = kube::core::Duration;
 
 /// What every kind of ours is: a cluster-scoped custom resource with a spec, a status and rules of its own.
 pub trait Object:
@@ -80,12 +80,6 @@ pub trait Object:
     fn name(&self) -> &str {
         self.meta().name.as_deref().unwrap_or_default()
     }
-}
-
-/// The duration as the standard library's. A negative one, which [`Object::validate`] refuses, counts as zero.
-#[must_use]
-pub fn std_duration(duration: Duration) -> std::time::Duration {
-    if duration.is_negative() { std::time::Duration::ZERO } else { duration.into() }
 }
 
 /// `time + duration`, at the end of time where it would pass that.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{ActionKind, Tier};
 use super::validate::{Check, quoted};
-use super::{Duration, Object, Time, Violation, std_duration};
+use super::{Duration, Object, Time, Violation};
 
 /// An operator's permission to act on one stack, for a time.
 ///
@@ -163,7 +163,7 @@ impl Object for ControlSession {
         let mut check = Check::new();
         check.object_name("spec.stack", &spec.stack);
         check.positive("spec.ttl", spec.ttl);
-        check.that(std_duration(spec.ttl) <= MAX_TTL, "spec.ttl", format!("\"{}\"", spec.ttl), "at most \"168h\" (a week)");
+        check.that(spec.ttl.to_std() <= MAX_TTL, "spec.ttl", format!("\"{}\"", spec.ttl), "at most \"168h\" (a week)");
         check.text("spec.operator", &spec.operator, 256);
         check.text("spec.reason", &spec.reason, 1024);
         if let Some(budget) = &spec.budget {
@@ -182,7 +182,7 @@ impl Object for ControlSession {
         let mut check = Check::new();
         let mut allowed = old.spec.clone();
         allowed.end = self.spec.end;
-        if std_duration(self.spec.ttl) <= std_duration(old.spec.ttl) {
+        if self.spec.ttl.to_std() <= old.spec.ttl.to_std() {
             allowed.ttl = self.spec.ttl;
         }
         check.that(
@@ -192,7 +192,7 @@ impl Object for ControlSession {
             "true: a session that was ended does not come back; open another",
         );
         check.that(
-            std_duration(self.spec.ttl) <= std_duration(old.spec.ttl),
+            self.spec.ttl.to_std() <= old.spec.ttl.to_std(),
             "spec.ttl",
             format!("\"{}\"", self.spec.ttl),
             format!("at most \"{}\": a ttl can be shortened only; open another session", old.spec.ttl),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stack::{HttpGet, validate_http};
 use super::validate::{Check, quoted};
-use super::{Duration, Object, Time, Violation, std_duration};
+use super::{Duration, Object, Time, Violation};
 
 /// A stack is brought up, runs for a time under checks on a schedule, and gets a verdict.
 ///
@@ -246,7 +246,7 @@ impl Object for SoakRun {
             );
             validate_http(&mut check, &format!("{path}.httpGet"), &c.http_get);
             check.that(
-                std_duration(c.period) >= std::time::Duration::from_secs(1),
+                c.period.to_std() >= std::time::Duration::from_secs(1),
                 format!("{path}.period"),
                 format!("\"{}\"", c.period),
                 "a duration of \"1s\" or more",

@@ -35,7 +35,7 @@ impl fmt::Display for Violation {
 /// Longest text shown of a refused value; the rest is cut, so that an error stays one line.
 const SHOWN: usize = 80;
 
-/// A value as an error shows it: quoted, escaped, cut at [`SHOWN`] characters.
+/// A value as an error shows it: quoted, escaped, cut when it is long.
 #[must_use]
 pub fn quoted(value: &str) -> String {
     if value.chars().count() > SHOWN {
@@ -124,8 +124,7 @@ impl Check {
 
     /// A duration over zero.
     pub fn positive(&mut self, path: &str, value: Duration) {
-        let ok = !value.is_negative() && value > std::time::Duration::ZERO;
-        self.that(ok, path, shown(value), "a duration over 0s, such as \"30s\"");
+        self.that(value.to_std() > std::time::Duration::ZERO, path, shown(value), "a duration over 0s, such as \"30s\"");
     }
 
     /// A text that says something and fits on a line or a few.

@@ -31,7 +31,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Run {
-    /// The etcd v3 API: http(s)://HOST:PORT[,...][/KEY-PREFIX] or unix:///PATH.
+    /// The etcd v3 API: `http(s)://HOST:PORT[,...][/KEY-PREFIX]` or `unix:///PATH`.
     #[arg(long, env = "WICAP_STORE", default_value = "http://127.0.0.1:2379", value_name = "URL")]
     store: StoreUrl,
     /// Which controllers: all, or some of observer,planner,actuator,session,soak,gc.

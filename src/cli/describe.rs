@@ -71,9 +71,9 @@ fn describe(out: &mut dyn std::io::Write, kind: &str, object: &Value, events: Ve
     writeln!(out, "Kind:         {kind}")?;
     let mut metadata = object.get("metadata").cloned().unwrap_or_default();
     if let Value::Object(map) = &mut metadata {
-        ["name", "labels", "annotations", "managedFields"].iter().for_each(|field| {
-            map.remove(*field);
-        });
+        for field in ["name", "labels", "annotations", "managedFields"] {
+            map.remove(field);
+        }
     }
     writeln!(out, "Metadata:")?;
     tree::fields(out, &metadata, 1)?;

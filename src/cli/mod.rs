@@ -1,6 +1,6 @@
 //! `wicapctl`: kubectl's verbs, words and habits on the resources of this system, and the few verbs of our own.
 //!
-//! Data goes to standard output, messages to standard error. A verb works on JSON of any kind ([`kind`] erases the type), so that
+//! Data goes to standard output, messages to standard error. A verb works on JSON of any kind (`kind` erases the type), so that
 //! a kind that is added to [`crate::api::registry`] is known to every verb.
 //!
 //! # Layout
@@ -8,7 +8,7 @@
 //! - `kind`, `target`: what the words of a command line mean
 //! - `manifest`, [`document`], [`merge`]: files to documents to objects
 //! - [`jsonpath`]: values inside objects
-//! - [`print`]: tables, JSON, YAML, descriptions
+//! - [`mod@print`]: tables, JSON, YAML, descriptions
 //! - [`error`]: kubectl's words, and the exit codes
 
 mod apply;
@@ -127,7 +127,7 @@ impl Cli {
 /// A duration of a flag: `30s`, `1h30m`. A negative one means as long as it takes.
 fn timeout(text: &str) -> Result<Duration, String> {
     let parsed: crate::api::Duration = text.parse().map_err(|_| "expected a duration such as 30s or 1h30m".to_owned())?;
-    Ok(if parsed.is_negative() { wait::FOREVER } else { parsed.into() })
+    Ok(if parsed.is_negative() { wait::FOREVER } else { parsed.to_std() })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ impl Target {
         let Some((first, names)) = words.split_first() else {
             return usage("you must specify the kind of resource: KIND, KIND NAME or KIND/NAME");
         };
-        if words.iter().any(|w| w.is_empty()) {
+        if words.iter().any(String::is_empty) {
             return usage("a kind or name may not be empty");
         }
         if first.contains('/') {

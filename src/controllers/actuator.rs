@@ -34,7 +34,7 @@ use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
 use crate::api::stack::WicapStack;
 use crate::api::stop::{self, EmergencyStop};
-use crate::api::{Object, Time, after, condition, elapsed, reason, std_duration};
+use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::audit::redact::redact;
 use crate::observe::compose::ComposeCli;
 use crate::plan::authorise::{self, Facts, Request, authorise};
@@ -144,7 +144,7 @@ impl Actuator {
         if stack.spec.host != self.context.host {
             return Ok(Claimed::NotOurs);
         }
-        let decision = self.decide(run, stack, &world, now);
+        let decision = decide(run, stack, &world, now);
         if decision.denied_by.as_deref() == Some(authorise::PRECONDITION) {
             // Another action is under way; its end is a matter of seconds, and not a reason to refuse for good.
             return Ok(Claimed::Wait);
@@ -196,39 +196,6 @@ impl Actuator {
         Ok(Claimed::Ours(Box::new(claimed), Box::new(stack.clone())))
     }
 
-    fn decide(&self, run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Decision {
-        let resolved = resolve(Path::new(&stack.spec.compose.directory));
-        let roots: Vec<(String, PathBuf)> = world
-            .policies
-            .items
-            .iter()
-            .flat_map(|p| &p.spec.allowed_roots)
-            // A root that does not exist here holds nothing.
-            .filter_map(|root| Some((root.clone(), resolve(Path::new(root)).ok()?)))
-            .collect();
-        let sessions: Vec<ControlSession> = world.session.iter().cloned().collect();
-        let request = Request {
-            stack,
-            action: run.spec.action,
-            target: &run.spec.target,
-            session: &run.spec.session,
-            run: Some(run.name()),
-            planning: false,
-        };
-        authorise(
-            &request,
-            &Facts {
-                sessions: &sessions,
-                policies: &world.policies.items,
-                stops: &world.stops.items,
-                actions: &world.actions,
-                directory: Some(resolved.as_deref().map_err(String::as_str)),
-                roots: &roots,
-                now,
-            },
-        )
-    }
-
     /// Ends an action that was not executed.
     async fn end(
         &self,
@@ -252,7 +219,7 @@ impl Actuator {
         let spec = &run.spec;
         let begun = format!("{} {} of stack {}: {}", spec.action, spec.target, spec.stack, spec.cause.summary);
         tracing::info!(name = run.name(), action = %spec.action, target = spec.target, "executing");
-        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), std_duration);
+        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), crate::api::Duration::to_std);
         let mut status = run.status.clone().unwrap_or_default();
         let outcome = self.actor.execute(&stack.spec, spec.action, &spec.target, &status.before, timeout).await;
         let now = self.context.store.clock().now();
@@ -308,7 +275,7 @@ impl Actuator {
             run = api.replace_status(&run, Some(&self.fence)).await?;
         }
         let spec = &run.spec;
-        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), std_duration);
+        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), crate::api::Duration::to_std);
         // The call may have been made at the last moment and run its whole time; its effect is waited for as if it had been.
         let begun = status.started_at.unwrap_or_else(|| self.context.store.clock().now());
         let left = elapsed(self.context.store.clock().now(), after(begun, timeout * 2));
@@ -366,6 +333,40 @@ impl Actuator {
     }
 }
 
+/// Authorisation, on what was just read and on this host's directories.
+fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Decision {
+    let resolved = resolve(Path::new(&stack.spec.compose.directory));
+    let roots: Vec<(String, PathBuf)> = world
+        .policies
+        .items
+        .iter()
+        .flat_map(|p| &p.spec.allowed_roots)
+        // A root that does not exist here holds nothing.
+        .filter_map(|root| Some((root.clone(), resolve(Path::new(root)).ok()?)))
+        .collect();
+    let sessions: Vec<ControlSession> = world.session.iter().cloned().collect();
+    let request = Request {
+        stack,
+        action: run.spec.action,
+        target: &run.spec.target,
+        session: &run.spec.session,
+        run: Some(run.name()),
+        planning: false,
+    };
+    authorise(
+        &request,
+        &Facts {
+            sessions: &sessions,
+            policies: &world.policies.items,
+            stops: &world.stops.items,
+            actions: &world.actions,
+            directory: Some(resolved.as_deref().map_err(String::as_str)),
+            roots: &roots,
+            now,
+        },
+    )
+}
+
 fn step(kind: StepKind, command: Vec<String>, now: Time) -> Step {
     Step { kind, command, started_at: now, finished_at: None, exit_code: None, output: None }
 }
@@ -381,7 +382,7 @@ fn count(session: &mut ControlSession, now: Time) {
     let usage = &mut session.status.get_or_insert_default().usage;
     usage.actions = usage.actions.saturating_add(1);
     if let Some(budget) = budget {
-        usage.recent.retain(|at| elapsed(*at, now) < std_duration(budget.window));
+        usage.recent.retain(|at| elapsed(*at, now) < budget.window.to_std());
         usage.recent.push(now);
     }
 }

@@ -1,6 +1,6 @@
 //! Observer: writes what is true of the stacks of this host. Never acts.
 //!
-//! Docker events and changed probe verdicts wake it; a look every [`RESYNC`] makes it level-triggered, so that a lost event
+//! Docker events and changed probe verdicts wake it; a look every ten seconds makes it level-triggered, so that a lost event
 //! costs seconds and nothing else. It writes when what it sees has changed, and a heartbeat now and then.
 
 use std::collections::HashMap;

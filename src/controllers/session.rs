@@ -12,7 +12,7 @@ use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::session::{ControlSession, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::stack::WicapStack;
-use crate::api::{Object, Time, after, condition, elapsed, reason, std_duration};
+use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::store::ListParams;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
@@ -116,7 +116,7 @@ impl Sessions {
         } else {
             next.phase = SessionPhase::Active;
             next.started_at = Some(now);
-            next.expires_at = Some(after(now, std_duration(session.spec.ttl)));
+            next.expires_at = Some(after(now, session.spec.ttl.to_std()));
             next.message = None;
         }
         self.write(session, next, now).await
@@ -171,7 +171,7 @@ fn ended(status: &ControlSessionStatus) -> ControlSessionStatus {
 fn active(session: &ControlSession, status: &ControlSessionStatus, now: Time) -> ControlSessionStatus {
     let mut next = status.clone();
     let started = status.started_at.unwrap_or(now);
-    let end = after(started, std_duration(session.spec.ttl));
+    let end = after(started, session.spec.ttl.to_std());
     next.expires_at = Some(end);
     if now >= end {
         next.phase = SessionPhase::Expired;

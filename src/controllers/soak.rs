@@ -14,7 +14,7 @@ use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::soak::{CheckFailure, CheckRecord, KEPT_FAILURES, SoakPhase, SoakRun, SoakRunStatus, Verdict};
 use crate::api::stack::WicapStack;
-use crate::api::{Object, Time, after, condition, elapsed, reason, std_duration};
+use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::observe::probe::ask_http;
 use crate::plan::drift::is_stale;
 use crate::plan::soak::{count_restarts, due, duration, last_check, progress, take_due, verdict};
@@ -94,11 +94,11 @@ impl Soaks {
         let mut asked = JoinSet::new();
         for check in &run.spec.checks {
             let record = record(next, &check.name);
-            let Some((number, missed)) = take_due(record, since, whole, std_duration(check.period), now) else { continue };
+            let Some((number, missed)) = take_due(record, since, whole, check.period.to_std(), now) else { continue };
             record.missed += missed;
             record.next = number + 1;
             let check = check.clone();
-            asked.spawn(async move { (check.name, ask_http(&check.http_get, std_duration(check.timeout)).await) });
+            asked.spawn(async move { (check.name, ask_http(&check.http_get, check.timeout.to_std()).await) });
         }
         for (name, result) in asked.join_all().await {
             let record = record(next, &name);
@@ -114,7 +114,7 @@ impl Soaks {
         }
         next.progress = Some(format!("{}%", progress(since, whole, now)));
         let all_made = |next: &mut SoakRunStatus| {
-            run.spec.checks.iter().all(|c| record(next, &c.name).next > last_check(whole, std_duration(c.period)))
+            run.spec.checks.iter().all(|c| record(next, &c.name).next > last_check(whole, c.period.to_std()))
         };
         if all_made(next) {
             let (word, reasons) = verdict(&run.spec, next);
@@ -177,7 +177,7 @@ fn start_up(next: &mut SoakRunStatus, run: &SoakRun, stack: Option<&WicapStack>,
 }
 
 fn deadline(run: &SoakRun, status: &SoakRunStatus, now: Time) -> Time {
-    after(status.started_at.unwrap_or(now), std_duration(run.spec.startup_timeout))
+    after(status.started_at.unwrap_or(now), run.spec.startup_timeout.to_std())
 }
 
 fn complete(next: &mut SoakRunStatus, verdict: Verdict, reasons: Vec<String>, now: Time) {
@@ -215,7 +215,7 @@ fn look_again(run: &SoakRun, status: &SoakRunStatus, now: Time) -> Action {
         SoakPhase::Soaking => status.soaking_since.and_then(|since| {
             let next_of = |name: &str| status.checks.iter().find(|r| r.name == name).map_or(0, |r| r.next);
             let dues = run.spec.checks.iter();
-            dues.filter_map(|c| due(since, duration(&run.spec), std_duration(c.period), next_of(&c.name))).min()
+            dues.filter_map(|c| due(since, duration(&run.spec), c.period.to_std(), next_of(&c.name))).min()
         }),
     };
     at.map_or_else(Action::await_change, |at| Action::requeue(elapsed(now, at)))

@@ -239,7 +239,9 @@ struct Config {
 
 #[derive(Deserialize)]
 struct ConfigService {
+    // Compose writes a map from name to condition; only the names matter here.
     #[serde(default)]
+    #[allow(clippy::zero_sized_map_values)]
     depends_on: BTreeMap<String, serde::de::IgnoredAny>,
 }
 

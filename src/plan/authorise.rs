@@ -17,7 +17,7 @@ use crate::api::session::{ControlSession, Mode, SessionPhase};
 use crate::api::stack::WicapStack;
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::validate::{is_directory, quoted};
-use crate::api::{Object, Time, after, elapsed, std_duration};
+use crate::api::{Object, Time, after, elapsed};
 
 /// Gate: no EmergencyStop holds for the stack.
 pub const EMERGENCY_STOP: &str = "emergencyStop";
@@ -307,7 +307,7 @@ impl<'a> Case<'a> {
         let Some(budget) = &session.spec.budget else {
             return Ok(format!("ControlSession {name} spec.budget is not set"));
         };
-        let (recent, asked) = self.used(session, std_duration(budget.window));
+        let (recent, asked) = self.used(session, budget.window.to_std());
         let used = recent.len() + asked;
         let verdict =
             format!("ControlSession {name} spec.budget: {used} of {} actions used in {}", budget.max_actions, budget.window);
@@ -317,7 +317,7 @@ impl<'a> Case<'a> {
     fn budget_frees_at(&self) -> Option<Time> {
         let session = self.session.as_ref().ok()?;
         let budget = session.spec.budget.as_ref()?;
-        let window = std_duration(budget.window);
+        let window = budget.window.to_std();
         let (recent, asked) = self.used(session, window);
         let over = (recent.len() + asked + 1).checked_sub(budget.max_actions as usize)?;
         recent.get(over.checked_sub(1)?).map(|t| after(*t, window))
@@ -330,7 +330,7 @@ impl<'a> Case<'a> {
         let last = same.filter_map(|a| a.status.as_ref()?.started_at).max()?;
         let ends = self.policies.iter().filter_map(|p| {
             let cooldown = p.spec.cooldowns.get(&action)?;
-            Some((after(last, std_duration(*cooldown)), *p, last))
+            Some((after(last, cooldown.to_std()), *p, last))
         });
         ends.reduce(|a, b| if b.0 > a.0 { b } else { a })
     }

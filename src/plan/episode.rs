@@ -14,7 +14,7 @@ use super::drift::{calls_for_action, is_well};
 use super::ladder::fnv1a;
 use crate::api::action::ActionKind;
 use crate::api::stack::{DesiredState, Drift, RecoveryState, ServiceSpec, ServiceState, WicapStack, WicapStackStatus};
-use crate::api::{Object, Time, after, std_duration};
+use crate::api::{Object, Time, after};
 
 /// The entry of the whole stack among the recovery states.
 pub(super) const WHOLE_STACK: &str = "";
@@ -54,7 +54,7 @@ pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drif
                 .all(|s| status.service(&s.name).is_some_and(|status| is_well(&stack.spec, status)));
             if entry.total > 0 && all_well {
                 entry.stable_since.get_or_insert(now);
-                settle(&mut entry, std_duration(stack.spec.defaults.recovery.reset_after), now, &mut out.resets);
+                settle(&mut entry, stack.spec.defaults.recovery.reset_after.to_std(), now, &mut out.resets);
             }
         }
         out.recovery.push(entry);
@@ -77,7 +77,7 @@ pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drif
             if let Some(stable) = entry.stable_since {
                 // A state that began later than the spell means that the service was something else in between.
                 entry.stable_since = Some(observed.since.map_or(stable, |since| since.max(stable)));
-                let reset_after = std_duration(stack.spec.recovery(spec).reset_after);
+                let reset_after = stack.spec.recovery(spec).reset_after.to_std();
                 if is_well(&stack.spec, observed) && settle(&mut entry, reset_after, now, &mut out.resets) {
                     out.recovered.push(spec.name.clone());
                 }

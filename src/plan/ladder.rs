@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::api::action::ActionKind;
 use crate::api::stack::{Backoff, DriftKind, Recovery, RecoveryState};
-use crate::api::{Time, after, std_duration};
+use crate::api::{Time, after};
 
 /// How often stopping a service, or creating it anew for its configuration, is tried. These two have no declared ladder:
 /// only one action serves, and what failed three times with growing waits will not be cured by a fourth.
@@ -79,7 +79,7 @@ pub fn advance(state: &mut RecoveryState, rung: Rung, name: String, now: Time, w
 /// is about, so that the same inputs give the same plan.
 #[must_use]
 pub fn wait(backoff: &Backoff, uid: &str, service: &str, k: u32) -> Duration {
-    let (initial, max) = (std_duration(backoff.initial), std_duration(backoff.max));
+    let (initial, max) = (backoff.initial.to_std(), backoff.max.to_std());
     let factor = 1_u32.checked_shl(k.saturating_sub(1));
     let base = factor.and_then(|f| initial.checked_mul(f)).map_or(max, |d| d.min(max));
     let base = if initial.is_zero() { initial } else { base };

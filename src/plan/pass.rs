@@ -13,7 +13,7 @@ use crate::api::session::{ControlSession, Mode};
 use crate::api::stack::{
     BlockedBy, DesiredState, Drift, DriftKind, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
 };
-use crate::api::{Object, Time, after, std_duration};
+use crate::api::{Object, Time, after};
 
 /// How often the whole stack is brought up at once before its services are taken one by one: once, and once more in case the
 /// first met an engine that was still starting.
@@ -125,7 +125,7 @@ impl<'a> Pass<'a> {
         let recovery = self.spec().recovery(service);
         let rung = ladder::next(recovery, drift.kind, &state);
         let planned = rung.map(|r| described(r.action, name));
-        let hold_off = after(drift.since, std_duration(recovery.hold_off));
+        let hold_off = after(drift.since, recovery.hold_off.to_std());
         if hold_off > now {
             return Verdict::Wait(Some(hold_off), planned);
         }
@@ -206,7 +206,7 @@ impl<'a> Pass<'a> {
         let state = self.state(WHOLE_STACK);
         let action = ActionKind::ComposeUp;
         let planned = Some(described(action, WHOLE_STACK));
-        let hold_off = after(since, std_duration(self.spec().defaults.recovery.hold_off));
+        let hold_off = after(since, self.spec().defaults.recovery.hold_off.to_std());
         if hold_off > now {
             self.wait(Some(hold_off), planned);
             return true;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::soak::{CheckRecord, RestartRecord, SoakRunSpec, SoakRunStatus, Verdict};
 use crate::api::stack::ServiceStatus;
-use crate::api::{Time, after, elapsed, std_duration};
+use crate::api::{Time, after, elapsed};
 
 /// Number of the last check: the first is number 0, at the beginning; the last is at the very end, also where the period does
 /// not divide the duration.
@@ -102,7 +102,7 @@ pub fn verdict(spec: &SoakRunSpec, status: &SoakRunStatus) -> (Verdict, Vec<Stri
 /// How long the soak is.
 #[must_use]
 pub fn duration(spec: &SoakRunSpec) -> Duration {
-    std_duration(spec.duration)
+    spec.duration.to_std()
 }
 
 #[cfg(test)]

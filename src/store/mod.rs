@@ -140,7 +140,6 @@ impl Store {
     }
 
     /// Several writes at once.
-    #[must_use]
     pub fn transaction(&self) -> Transaction {
         Transaction::new(self.clone())
     }

@@ -219,9 +219,11 @@ impl Transaction {
             Err(_) => Err(Error::Ambiguous { reason }),
             Ok(answer) => {
                 let stored = answer.kvs().first();
-                if stored.map(|kv| kv.value()) == write.value.as_deref() {
-                    Ok(stored
-                        .map_or_else(|| answer.header().map_or(0, |h| h.revision()), etcd_client::KeyValue::mod_revision))
+                if stored.map(etcd_client::KeyValue::value) == write.value.as_deref() {
+                    Ok(stored.map_or_else(
+                        || answer.header().map_or(0, etcd_client::ResponseHeader::revision),
+                        etcd_client::KeyValue::mod_revision,
+                    ))
                 } else {
                     Err(self.store.unreachable(&reason))
                 }

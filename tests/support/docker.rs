@@ -38,7 +38,8 @@ pub struct EngineLog {
 
 impl EngineLog {
     pub fn of(example: &Example) -> Self {
-        let since = format!("{:.3}", jiff::Timestamp::now().as_millisecond() as f64 / 1000.0);
+        let now = jiff::Timestamp::now();
+        let since = format!("{}.{:03}", now.as_second(), now.subsec_millisecond());
         let mut child = Command::new("docker")
             .args(["events", "--since", &since, "--filter", "type=container", "--format"])
             .arg("{{.Action}}|{{index .Actor.Attributes \"com.docker.compose.service\"}}")

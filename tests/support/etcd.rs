@@ -12,14 +12,25 @@ pub struct Etcd {
     directory: TempDir,
     port: u16,
     peer_port: u16,
+    options: &'static [&'static str],
     child: Option<Child>,
 }
 
 impl Etcd {
     /// Started, and answering.
     pub async fn start() -> Self {
+        // Nothing here must survive a power cut, and four tests at once on one disk should not wait for it.
+        Self::start_with(&["--unsafe-no-fsync"]).await
+    }
+
+    /// The same, with every write on the disk before it is acknowledged, as it is in service.
+    pub async fn start_durable() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(options: &'static [&'static str]) -> Self {
         let directory = tempfile::Builder::new().prefix("wicap-test-etcd").tempdir().unwrap();
-        let mut etcd = Self { directory, port: free_port(), peer_port: free_port(), child: None };
+        let mut etcd = Self { directory, port: free_port(), peer_port: free_port(), options, child: None };
         etcd.resume().await;
         etcd
     }
@@ -46,8 +57,7 @@ impl Etcd {
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"])
-            // Nothing here must survive a power cut, and four tests at once on one disk should not wait for it.
-            .arg("--unsafe-no-fsync")
+            .args(self.options)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -2,6 +2,7 @@
 //! seen of the engine meanwhile. Each test has its own of everything; dropping it removes it.
 
 #![allow(dead_code)] // Every test file uses its own part of this.
+#![allow(clippy::unused_self)] // A resource belongs to its example, whether or not it needs anything of it today.
 
 pub mod docker;
 pub mod etcd;
@@ -150,11 +151,20 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it; `arguments` come after `--store`.
     pub fn start(store: &str, directory: &Path, arguments: &[&str]) -> Self {
+        Self::start_logging(store, directory, arguments, "info,wicap=debug")
+    }
+
+    /// Every controller in one process, as it runs in service: it logs what an operator should know and no more.
+    pub fn start_quietly(store: &str, directory: &Path) -> Self {
+        Self::start_logging(store, directory, &[], "info")
+    }
+
+    fn start_logging(store: &str, directory: &Path, arguments: &[&str], level: &str) -> Self {
         let log = directory.join(format!("wicapd-{}.log", uuid::Uuid::new_v4()));
         let child = Command::new(env!("CARGO_BIN_EXE_wicapd"))
             .args(["run", "--store", store])
             .args(arguments)
-            .env("RUST_LOG", "info,wicap=debug")
+            .env("RUST_LOG", level)
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
@@ -267,6 +277,8 @@ pub async fn until_within<K: Object>(
     };
     match tokio::time::timeout(patience, waiting).await {
         Ok(object) => object,
-        Err(_) => panic!("{} \"{name}\" was not {what} within {patience:?}; last seen: {last:#?}", K::kind(&())),
+        Err(elapsed) => {
+            panic!("{} \"{name}\" was not {what} within {patience:?} ({elapsed}); last seen: {last:#?}", K::kind(&()))
+        }
     }
 }

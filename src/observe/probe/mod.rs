@@ -22,7 +22,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::api::stack::{HttpGet, Probe};
-use crate::api::std_duration;
 use crate::audit::redact::redact;
 
 /// Most bytes of a body that are read, and only to say why a probe failed.
@@ -36,7 +35,7 @@ const BODY_SHOWN: usize = 160;
 /// # Errors
 /// Why it fails, in words for people.
 pub async fn ask(probe: &Probe) -> Result<String, String> {
-    let timeout = std_duration(probe.timeout);
+    let timeout = probe.timeout.to_std();
     match (&probe.tcp_socket, &probe.http_get) {
         (Some(tcp), None) => {
             within(timeout, async {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Verdict;
 use crate::api::stack::{Probe, ProbeStatus, WicapStackSpec};
-use crate::api::{Time, after, elapsed, std_duration};
+use crate::api::{Time, after, elapsed};
 use crate::observe::engine::{Container, ContainerState};
 
 /// The first attempt is put off by a random part of this or of the period, whichever is shorter, so that the probes of a stack
@@ -83,11 +83,11 @@ impl ProbeSet {
         let mut verdict = Verdict::new(probe);
         let (sender, status) = watch::channel(verdict.status());
         let now = Time::now();
-        let due = after(container.1.unwrap_or(now), std_duration(probe.initial_delay));
-        let wait = elapsed(now, due) + JITTER.min(std_duration(probe.period)).mul_f64(rand::random());
+        let due = after(container.1.unwrap_or(now), probe.initial_delay.to_std());
+        let wait = elapsed(now, due) + JITTER.min(probe.period.to_std()).mul_f64(rand::random());
         let (asked, wake) = (probe.clone(), self.wake.clone());
         let task = tokio::spawn(async move {
-            let period = std_duration(asked.period).max(Duration::from_millis(1));
+            let period = asked.period.to_std().max(Duration::from_millis(1));
             let mut ticks = tokio::time::interval_at(Instant::now() + wait, period);
             // An attempt that was late does not make the next one early.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
