@@ -27,8 +27,8 @@ use super::{Duration, Object, Violation};
     category = "wicap",
     status = "ControlPolicyStatus",
     derive = "PartialEq",
-    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
-    printcolumn(name = "Roots", type_ = "string", json_path = ".spec.allowedRoots", priority = 1),
+    printcolumn(name = "Roots", type_ = "string", json_path = ".spec.allowedRoots"),
+    printcolumn(name = "Hosts", type_ = "string", json_path = ".spec.hosts"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

@@ -156,7 +156,12 @@ where
             let backoff = Arc::clone(&backoff);
             move |object: Arc<P>, error: &ReconcileError, _: Arc<Ctx>| {
                 let wait = backoff.failed(object.name());
-                tracing::warn!(kind = %P::kind(&()), name = object.name(), %error, ?wait, "a reconcile failed");
+                // A cache that lags behind a write, our own or another's, is the rule and not trouble.
+                if matches!(error, ReconcileError::Store(Error::Conflict { .. })) {
+                    tracing::debug!(kind = %P::kind(&()), name = object.name(), %error, ?wait, "a reconcile came too early");
+                } else {
+                    tracing::warn!(kind = %P::kind(&()), name = object.name(), %error, ?wait, "a reconcile failed");
+                }
                 Action::requeue(wait)
             }
         };

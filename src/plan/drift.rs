@@ -94,7 +94,16 @@ fn evidence(service: &ServiceStatus, kind: DriftKind) -> String {
         (DriftKind::ShouldBeStopped, state, _) => format!("it is {state:?} and should be stopped"),
         (DriftKind::ConfigDrift, ..) => "its container has another configuration than the compose file now gives".to_owned(),
     });
-    if service.oom_killed {
+    let message = service.message.clone().filter(|m| !m.trim().is_empty());
+    // Of a container that does not run the observer's message says the same and more.
+    if matches!(kind, DriftKind::NotRunning | DriftKind::Missing | DriftKind::Paused) {
+        if let Some(message) = message {
+            parts = vec![message];
+        }
+    } else {
+        parts.extend(message);
+    }
+    if service.oom_killed && !parts[0].contains("for want of memory") {
         parts.push("killed for want of memory".to_owned());
     }
     if service.restarts > 0 {
@@ -109,7 +118,6 @@ fn evidence(service: &ServiceStatus, kind: DriftKind) -> String {
             parts.push(format!("probe {} fails{why}", probe.name));
         }
     }
-    parts.extend(service.message.clone().filter(|m| !m.trim().is_empty()));
     let line = parts.join(", ");
     let clean = line.chars().map(|c| if c.is_control() { ' ' } else { c });
     if line.chars().count() > EVIDENCE { clean.take(EVIDENCE).chain(['…']).collect() } else { clean.collect() }
@@ -229,7 +237,7 @@ mod tests {
         let drift = detect(&s, at(0));
         assert_eq!(
             drift[0].evidence,
-            "exited with code 137, killed for want of memory, 3 restarts by the engine, last words"
+            "last words, killed for want of memory, 3 restarts by the engine"
         );
         assert_eq!(
             drift[1].evidence,

@@ -392,5 +392,5 @@ fn described(action: ActionKind, service: &str) -> String {
 /// A drift as people read it: `processor NotRunning since 2026-01-01T00:00:00Z: exited with code 137`.
 fn told(drift: &Drift) -> String {
     let service = if drift.service.is_empty() { "stack" } else { &drift.service };
-    format!("{service} {:?} since {}: {}", drift.kind, drift.since, drift.evidence)
+    format!("{service} {:?} since {:.0}: {}", drift.kind, drift.since, drift.evidence)
 }
