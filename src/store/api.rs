@@ -108,7 +108,7 @@ impl<K: Object> Api<K> {
         let (spec_key, status_key) = (self.store.keys.spec(&plural, name), self.store.keys.status(&plural, name));
         let txn = etcd_client::Txn::new()
             .and_then([etcd_client::TxnOp::get(spec_key.clone(), None), etcd_client::TxnOp::get(status_key, None)]);
-        let mut client = self.store.client.kv_client();
+        let mut client = self.store.kv();
         let answer = self.store.read(async move { client.txn(txn).await }).await?;
         let mut halves = answer.op_responses().into_iter().map(|op| match op {
             etcd_client::TxnOpResponse::Get(mut get) => get.take_kvs().into_iter().next().map(stored),
@@ -191,7 +191,7 @@ impl<K: Object> Api<K> {
         revision: i64,
         limit: i64,
     ) -> Result<(Vec<(Vec<u8>, Stored)>, i64, bool), Error> {
-        let mut client = self.store.client.kv_client();
+        let mut client = self.store.kv();
         let options = GetOptions::new().with_range(end).with_revision(revision).with_limit(limit);
         let mut answer = self.store.read(async move { client.get(from, Some(options)).await }).await?;
         let at = if revision > 0 { revision } else { answer.header().map_or(0, etcd_client::ResponseHeader::revision) };

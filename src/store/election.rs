@@ -75,7 +75,7 @@ pub async fn campaign(store: &Store, controller: &str, identity: &str) -> Leader
 
 /// One attempt: leads, or waits until the key is gone and returns `None`.
 async fn attempt(store: &Store, controller: &str, key: &str, identity: &str) -> Result<Option<Leadership>, Error> {
-    let mut kv = store.client.kv_client();
+    let mut kv = store.kv();
     let held = {
         let key = key.to_owned();
         store.read(async move { kv.get(key, Some(GetOptions::new().with_keys_only())).await }).await?
@@ -92,7 +92,7 @@ async fn attempt(store: &Store, controller: &str, key: &str, identity: &str) -> 
     let compare = etcd_client::Compare::version(key, etcd_client::CompareOp::Equal, 0);
     let put = TxnOp::put(key, identity, Some(PutOptions::new().with_lease(lease)));
     let txn = Txn::new().when([compare]).and_then([put]);
-    let mut kv = store.client.kv_client();
+    let mut kv = store.kv();
     // An answer that was lost may have been a yes. The lease is let go then, and the key with it: nothing was done as a leader.
     let answer = match store.read(async move { kv.txn(txn).await }).await {
         Ok(answer) if answer.succeeded() => answer,
@@ -109,7 +109,7 @@ async fn attempt(store: &Store, controller: &str, key: &str, identity: &str) -> 
 }
 
 async fn wait_until_gone(store: &Store, key: &str, revision: i64) -> Result<(), Error> {
-    let mut client = store.client.watch_client();
+    let mut client = store.watches();
     let options = WatchOptions::new().with_start_revision(revision + 1);
     let broken = |e: &etcd_client::Error| store.unreachable(&innermost(e));
     let opened = timeout(REQUEST_TIMEOUT, client.watch(key, Some(options))).await;

@@ -59,7 +59,7 @@ impl Recorder {
         (self.component, reason, message, &object.meta().uid).hash(&mut hasher);
         let name = format!("{}.{}.{:016x}", kind.to_lowercase(), object.name(), hasher.finish());
         let key = self.store.keys.event(&name);
-        let mut client = self.store.client.kv_client();
+        let mut client = self.store.kv();
         let asked = key.clone();
         let found = self.store.read(async move { client.get(asked, None).await }).await?;
         let now = MetaTime(self.store.clock.now());
@@ -112,7 +112,7 @@ impl Store {
     /// [`Error::Unreachable`].
     pub async fn events_for(&self, kind: &str, name: &str) -> Result<Vec<Event>, Error> {
         let prefix = self.keys.event(&format!("{}.{name}.", kind.to_lowercase()));
-        let mut client = self.client.kv_client();
+        let mut client = self.kv();
         let mut answer = self.read(async move { client.get(prefix, Some(GetOptions::new().with_prefix())).await }).await?;
         Ok(answer
             .take_kvs()

@@ -35,7 +35,7 @@ pub mod watch;
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, KvClient, TlsOptions, WatchClient};
 use hyper_util::rt::TokioIo;
 use tonic::transport::Endpoint;
 
@@ -163,6 +163,16 @@ impl Store {
     pub async fn version(&self) -> Result<String, Error> {
         let mut client = self.client.maintenance_client();
         Ok(self.read(async move { client.status().await }).await?.version().to_owned())
+    }
+
+    /// Reads and writes of keys. All objects of a kind are one answer, which may well be over the client's default of 4 MiB.
+    fn kv(&self) -> KvClient {
+        self.client.kv_client().max_decoding_message_size(usize::MAX)
+    }
+
+    /// The same for watches: what happened while one was cut off comes in one message.
+    fn watches(&self) -> WatchClient {
+        self.client.watch_client().max_decoding_message_size(usize::MAX)
     }
 
     /// Runs a request that changes nothing.

@@ -190,7 +190,7 @@ impl Transaction {
             .collect();
         let compares: Vec<Compare> = self.conditions.iter().map(|(c, _)| c.clone()).collect();
         let txn = Txn::new().when(compares).and_then(operations);
-        let mut client = self.store.client.kv_client();
+        let mut client = self.store.kv();
         let reason = match tokio::time::timeout(REQUEST_TIMEOUT, client.txn(txn)).await {
             Ok(Ok(answer)) if answer.succeeded() => {
                 return Ok(answer.header().map_or(0, etcd_client::ResponseHeader::revision));
@@ -213,7 +213,7 @@ impl Transaction {
         let Some(write) = self.writes.iter().find(|w| w.value.is_some()).or(self.writes.first()) else {
             return Err(self.store.unreachable(&reason));
         };
-        let mut client = self.store.client.kv_client();
+        let mut client = self.store.kv();
         let key = write.key.clone();
         match self.store.read(async move { client.get(key, None).await }).await {
             Err(_) => Err(Error::Ambiguous { reason }),
@@ -234,7 +234,7 @@ impl Transaction {
     /// Which condition does not hold. Asked one by one, after the fact: it is for people only.
     async fn conflict(&self) -> Error {
         for (compare, what) in &self.conditions {
-            let mut client = self.store.client.kv_client();
+            let mut client = self.store.kv();
             let txn = Txn::new().when([compare.clone()]);
             match self.store.read(async move { client.txn(txn).await }).await {
                 Ok(answer) if !answer.succeeded() => return Error::Conflict { what: what.clone() },

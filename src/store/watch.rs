@@ -171,7 +171,7 @@ impl<K: Object> Watch<K> {
     async fn list(&mut self) -> Result<(), Error> {
         let (from, end) = self.api.store().keys.both(&K::plural(&()));
         let store = self.api.store().clone();
-        let mut client = store.client.kv_client();
+        let mut client = store.kv();
         let options = GetOptions::new().with_range(end);
         let mut answer = store.read(async move { client.get(from, Some(options)).await }).await?;
         self.halves.clear();
@@ -198,7 +198,7 @@ impl<K: Object> Watch<K> {
         let (from, end) = self.api.store().keys.both(&K::plural(&()));
         let options = WatchOptions::new().with_range(end).with_start_revision(self.revision + 1).with_progress_notify();
         let store = self.api.store();
-        let mut client = store.client.watch_client();
+        let mut client = store.watches();
         let opening = tokio::time::timeout(super::REQUEST_TIMEOUT, client.watch(from, Some(options)));
         match opening.await {
             Ok(Ok(stream)) => {
