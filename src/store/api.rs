@@ -13,7 +13,7 @@ use super::election::Fence;
 use super::selector::Filter;
 use super::transaction::{invalid, plural_of, valid};
 use super::{Error, Store};
-use crate::api::{Object, decode as manifest};
+use crate::api::{Object, Violation, decode as manifest, validate};
 
 /// The objects of one kind. Cheap to clone.
 #[derive(Debug)]
@@ -243,9 +243,7 @@ impl<K: Object> Api<K> {
         let name = object.name().to_owned();
         for _ in 0..CONFLICT_TRIES {
             let old = self.get(&name).await?;
-            if object.meta().uid.is_some() && object.meta().uid != old.meta().uid {
-                return Err(Error::Conflict { what: format!("the uid of {} \"{name}\"", plural_of::<K>()) });
-            }
+            another(object, &old)?;
             // Without a precondition of the caller's, what was just read is the base, and losing a race is not the caller's.
             let given = revision_of(object)?;
             match self.write_spec(&old, object, if given > 0 { given } else { revision_of(&old)? }).await {
@@ -278,7 +276,8 @@ impl<K: Object> Api<K> {
         self.get(new.name()).await
     }
 
-    /// Changes a part of the spec half. The result is checked as a manifest would be, unknown fields refused.
+    /// Changes a part of the spec half. The result is checked as a manifest would be, unknown fields refused. A uid in the
+    /// patch, and the resourceVersion of a merge patch, are preconditions.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::BadRequest`] when the patch cannot be applied; [`Error::Invalid`].
@@ -296,6 +295,11 @@ impl<K: Object> Api<K> {
                 })?,
             }
             let new: K = manifest::manifest(&value).map_err(|violations| invalid(&old, violations))?;
+            if new.name() != name {
+                let (found, expected) = (validate::quoted(new.name()), format!("{name:?} (a name is for ever)"));
+                return Err(invalid(&old, vec![Violation::new("metadata.name", found, expected)]));
+            }
+            another(&new, &old)?;
             let given = patch_revision(patch);
             match self.write_spec(&old, &new, given.unwrap_or(revision_of(&old)?)).await {
                 Err(Error::Conflict { .. }) if given.is_none() => {}
@@ -461,9 +465,17 @@ fn read_token(token: &str) -> Result<(i64, String), Error> {
         .and_then(|(revision, name)| Some((revision.parse().ok().filter(|r| *r > 0)?, name.to_owned())))
         .ok_or_else(|| Error::BadRequest {
             what: "continue token",
-            found: crate::api::validate::quoted(token),
+            found: validate::quoted(token),
             expected: "a token as an earlier list returned it",
         })
+}
+
+/// Refuses a write that is meant for another object of the name.
+fn another<K: Object>(wanted: &K, found: &K) -> Result<(), Error> {
+    if wanted.meta().uid.is_some() && wanted.meta().uid != found.meta().uid {
+        return Err(Error::Conflict { what: format!("the uid of {} \"{}\"", plural_of::<K>(), found.name()) });
+    }
+    Ok(())
 }
 
 /// The resourceVersion that a merge patch demands.
