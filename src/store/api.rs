@@ -419,7 +419,7 @@ impl<K: Object> Api<K> {
     /// [`Error::Conflict`] when the fence is down.
     pub async fn finalized(&self, name: &str, finalizer: &str, fence: &Fence) -> Result<(), Error> {
         let Some((object, half)) = self.read_halves(name).await? else { return Ok(()) };
-        let mut done = half.filter(|h| Some(&h.uid) == object.meta().uid.as_ref()).map(|h| h.finalized).unwrap_or_default();
+        let mut done = reported(&object, half);
         if done.iter().any(|f| f == finalizer) {
             return Ok(());
         }
@@ -438,7 +438,7 @@ impl<K: Object> Api<K> {
         if object.meta().deletion_timestamp.is_none() {
             return Ok(false);
         }
-        let done = half.map(|h| h.finalized).unwrap_or_default();
+        let done = reported(&object, half);
         if !object.meta().finalizers.iter().flatten().all(|f| done.contains(f)) {
             return Ok(false);
         }
@@ -468,6 +468,11 @@ fn read_token(token: &str) -> Result<(i64, String), Error> {
             found: validate::quoted(token),
             expected: "a token as an earlier list returned it",
         })
+}
+
+/// The finalizers that are reported as done of this object, not of an earlier one of its name.
+fn reported<K: Object>(object: &K, half: Option<StatusHalf>) -> Vec<String> {
+    half.filter(|h| Some(&h.uid) == object.meta().uid.as_ref()).map(|h| h.finalized).unwrap_or_default()
 }
 
 /// Refuses a write that is meant for another object of the name.
