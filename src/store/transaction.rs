@@ -1,6 +1,6 @@
 //! Several writes at once: all of them, or none because something that they were decided on has changed.
 
-use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnOpResponse};
 
 use super::codec::{encode_spec, encode_status, revision_of};
 use super::election::Fence;
@@ -174,8 +174,8 @@ impl Transaction {
     /// Commits, and returns the revision at which all of it happened.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when a condition does not hold, and nothing was written. [`Error::Ambiguous`] when no answer came and
-    /// the writes cannot be looked up either; [`Error::Unreachable`] when they were looked up and are not there.
+    /// [`Error::Conflict`] when a condition does not hold, and nothing was written. When no answer came: [`Error::Unreachable`]
+    /// when a look shows that nothing was written; [`Error::Ambiguous`] when there can be no look, or it does not show which.
     pub async fn commit(self) -> Result<i64, Error> {
         let operations: Vec<TxnOp> = self
             .writes
@@ -188,8 +188,7 @@ impl Transaction {
                 None => TxnOp::delete(w.key.clone(), None),
             })
             .collect();
-        let compares: Vec<Compare> = self.conditions.iter().map(|(c, _)| c.clone()).collect();
-        let txn = Txn::new().when(compares).and_then(operations);
+        let txn = Txn::new().when(self.compares()).and_then(operations);
         let mut client = self.store.kv();
         let reason = match tokio::time::timeout(REQUEST_TIMEOUT, client.txn(txn)).await {
             Ok(Ok(answer)) if answer.succeeded() => {
@@ -205,29 +204,37 @@ impl Transaction {
         self.look_up(reason).await
     }
 
+    fn compares(&self) -> Vec<Compare> {
+        self.conditions.iter().map(|(compare, _)| compare.clone()).collect()
+    }
+
     /// Whether what was to be written is there, when the answer to the write was lost.
     ///
-    /// Every value that a transaction writes differs from what it replaces (a write that changes nothing is not made), so an
-    /// equal value means that it was committed, by this transaction or by one that wrote the same.
+    /// A transaction that was committed has undone its own conditions, since each of its writes compares what it replaces. So:
+    /// they still hold, and nothing was written; they do not and the value is there, and it was written; they do not and another
+    /// value is there, and somebody was faster, or came after.
     async fn look_up(&self, reason: String) -> Result<i64, Error> {
         let Some(write) = self.writes.iter().find(|w| w.value.is_some()).or(self.writes.first()) else {
             return Err(self.store.unreachable(&reason));
         };
+        let get = || [TxnOp::get(write.key.clone(), None)];
+        let txn = Txn::new().when(self.compares()).and_then(get()).or_else(get());
         let mut client = self.store.kv();
-        let key = write.key.clone();
-        match self.store.read(async move { client.get(key, None).await }).await {
-            Err(_) => Err(Error::Ambiguous { reason }),
-            Ok(answer) => {
-                let stored = answer.kvs().first();
-                if stored.map(etcd_client::KeyValue::value) == write.value.as_deref() {
-                    Ok(stored.map_or_else(
-                        || answer.header().map_or(0, etcd_client::ResponseHeader::revision),
-                        etcd_client::KeyValue::mod_revision,
-                    ))
-                } else {
-                    Err(self.store.unreachable(&reason))
-                }
-            }
+        let Ok(answer) = self.store.read(async move { client.txn(txn).await }).await else {
+            return Err(Error::Ambiguous { reason });
+        };
+        if answer.succeeded() {
+            return Err(self.store.unreachable(&reason));
+        }
+        let now = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let stored = answer.op_responses().into_iter().find_map(|op| match op {
+            TxnOpResponse::Get(mut get) => get.take_kvs().into_iter().next(),
+            _ => None,
+        });
+        if stored.as_ref().map(etcd_client::KeyValue::value) == write.value.as_deref() {
+            Ok(stored.map_or(now, |kv| kv.mod_revision()))
+        } else {
+            Err(Error::Ambiguous { reason })
         }
     }
 
