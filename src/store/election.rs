@@ -1,7 +1,7 @@
 //! Who leads: one process per controller, by a key bound to a lease.
 //!
 //! ```text
-//!  Standby ──(key absent: put it with the lease)──▶ Leading ──(lease not renewed in time)──▶ lost
+//!  Standby ──(key absent: put it with the lease)──▶ Leading ──(lease not renewed in time, or key gone)──▶ lost
 //!     ▲  watches the key until it is gone              │ resign: the lease is revoked, the key goes with it
 //!     └────────────────────────────────────────────────┘
 //! ```
@@ -104,7 +104,7 @@ async fn attempt(store: &Store, controller: &str, key: &str, identity: &str) -> 
     let token = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
     let fence = Fence { key: key.to_owned(), controller: controller.to_owned(), token };
     let lost = CancellationToken::new();
-    let renewal = tokio::spawn(renew(store.clone(), controller.to_owned(), lease, granted_at, lost.clone()));
+    let renewal = tokio::spawn(renew(store.clone(), fence.clone(), lease, granted_at, lost.clone()));
     Ok(Some(Leadership { fence, lost, renewal }))
 }
 
@@ -130,13 +130,14 @@ async fn wait_until_gone(store: &Store, key: &str, revision: i64) -> Result<(), 
 }
 
 /// Keeps the lease alive until it cannot be, or the leadership is given up.
-async fn renew(store: Store, controller: String, lease: i64, granted_at: Instant, lost: CancellationToken) {
+async fn renew(store: Store, fence: Fence, lease: i64, granted_at: Instant, lost: CancellationToken) {
+    let controller = &fence.controller;
     // Counted from before the request was sent: the store counts from a later moment, so we stop first.
     let mut expires = granted_at + LEASE_TTL;
     let given_up = loop {
         let ended = tokio::select! {
             () = lost.cancelled() => break true,
-            ended = keep_alive(&store, lease, &mut expires) => ended,
+            ended = keep_alive(&store, &fence, lease, &mut expires) => ended,
         };
         match ended {
             Ended::Gone => break false,
@@ -153,19 +154,19 @@ async fn renew(store: Store, controller: String, lease: i64, granted_at: Instant
         tracing::info!(controller, "giving up leadership");
         revoke(&store, lease).await;
     } else {
-        tracing::warn!(controller, "leadership lost: the lease was not renewed in time");
+        tracing::warn!(controller, "leadership lost: the lease was not renewed in time, or the key was taken away");
     }
     lost.cancel();
 }
 
 enum Ended {
-    /// The lease has run out.
+    /// The lease has run out, or the key is no longer ours.
     Gone,
     /// The stream has; the lease may live.
     Broken,
 }
 
-async fn keep_alive(store: &Store, lease: i64, expires: &mut Instant) -> Ended {
+async fn keep_alive(store: &Store, fence: &Fence, lease: i64, expires: &mut Instant) -> Ended {
     let mut client = store.client.lease_client();
     let Ok(Ok((mut keeper, mut answers))) = tokio::time::timeout_at(*expires, client.keep_alive(lease)).await else {
         return Ended::Broken;
@@ -181,8 +182,20 @@ async fn keep_alive(store: &Store, lease: i64, expires: &mut Instant) -> Ended {
             Err(_) => return Ended::Gone,
             Ok(_) => return Ended::Broken,
         }
+        // A lease can outlive its key (somebody deleted it): a leader that went on would be refused every write, for ever, and
+        // nobody else would stand. A look that fails says nothing.
+        if let Ok(Ok(false)) = timeout(RENEW_EVERY, holds(store, fence)).await {
+            return Ended::Gone;
+        }
         sleep(RENEW_EVERY).await;
     }
+}
+
+/// Whether the key is still the one that was put when the leadership was won.
+async fn holds(store: &Store, fence: &Fence) -> Result<bool, Error> {
+    let compare = etcd_client::Compare::create_revision(fence.key.clone(), etcd_client::CompareOp::Equal, fence.token);
+    let mut kv = store.kv();
+    Ok(store.read(async move { kv.txn(Txn::new().when([compare])).await }).await?.succeeded())
 }
 
 async fn revoke(store: &Store, lease: i64) {
