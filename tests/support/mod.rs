@@ -6,6 +6,7 @@
 
 pub mod docker;
 pub mod etcd;
+pub mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
