@@ -669,6 +669,12 @@ fn validate_probes(check: &mut Check, service: &str, probes: &[Probe]) {
         check.not_negative(&format!("{path}.initialDelay"), probe.initial_delay);
         check.positive(&format!("{path}.period"), probe.period);
         check.positive(&format!("{path}.timeout"), probe.timeout);
+        check.that(
+            probe.period.is_negative() || probe.timeout <= probe.period,
+            format!("{path}.timeout"),
+            format!("\"{}\"", probe.timeout),
+            format!("at most the period of \"{}\"", probe.period),
+        );
         check.that(probe.success_threshold > 0, format!("{path}.successThreshold"), "0", "a number of 1 or more");
         check.that(probe.failure_threshold > 0, format!("{path}.failureThreshold"), "0", "a number of 1 or more");
     }
