@@ -149,12 +149,35 @@ fn translate(path: &str, message: &str, document: &Value) -> Violation {
     if let Some((found, expected)) = message.strip_prefix("unknown variant `").and_then(|m| m.split_once("`, expected ")) {
         return Violation::new(here, quoted(found), expected.replace('`', "\""));
     }
+    let stands_there = value_at(document, path).map(describe);
     for prefix in ["invalid type: ", "invalid value: ", "invalid length "] {
         if let Some((found, expected)) = message.strip_prefix(prefix).and_then(|m| m.split_once(", expected ")) {
-            return Violation::new(here, cut(found), expected.trim_start_matches("struct ").to_owned());
+            return Violation::new(here, stands_there.unwrap_or_else(|| cut(found)), in_words(expected));
         }
     }
-    Violation::new(here, value_at(document, path).map_or("a value".into(), describe), message.to_owned())
+    let expected = if DURATION_ERRORS.iter().any(|e| message.starts_with(e)) { DURATION } else { message };
+    Violation::new(here, stands_there.unwrap_or("a value".into()), expected)
+}
+
+/// What `kube::core::Duration` says of a text that is none. It tells what its parser met, not what should stand there.
+const DURATION_ERRORS: [&str; 3] = ["invalid unit: ", "missing a unit: ", "invalid floating-point number: "];
+
+const DURATION: &str = "a duration, such as \"30s\" or \"1h30m\"";
+
+/// What serde calls by the names of Rust's types, for those who write manifests.
+fn in_words(expected: &str) -> String {
+    match expected {
+        "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "i64" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        "a string in Go `time.Duration.String()` format" => DURATION.to_owned(),
+        other if other.starts_with("struct ") => "an object".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn cut(found: &str) -> String {
@@ -214,7 +237,7 @@ mod tests {
             ),
             (
                 Box::new(|d| d["spec"]["services"][0]["probes"][0]["tcpSocket"]["port"] = json!("http")),
-                "spec.services[0].probes[0].tcpSocket.port: found string \"http\", expected u16",
+                "spec.services[0].probes[0].tcpSocket.port: found \"http\", expected a whole number from 0 to 65535",
             ),
             (
                 Box::new(|d| d["spec"]["services"][0]["nmae"] = json!("x")),
@@ -239,7 +262,7 @@ mod tests {
             ),
             (
                 Box::new(|d| d["spec"]["defaults"] = json!({"recovery": {"holdOff": "soon"}})),
-                "spec.defaults.recovery.holdOff: found",
+                "spec.defaults.recovery.holdOff: found \"soon\", expected a duration, such as \"30s\" or \"1h30m\"",
             ),
             (Box::new(|d| d["metadata"] = json!({})), "metadata.name: found \"\", expected 1 to 253"),
             (

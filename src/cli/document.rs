@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 /// Text that is neither JSON nor YAML.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
+#[error("line {line}, column {column}: found {message}, expected well-formed JSON or YAML")]
 pub struct BadText {
     /// Counted from 1.
     pub line: u64,
