@@ -4,17 +4,10 @@ mod support;
 
 use support::docker::{EngineLog, docker};
 use support::etcd::Etcd;
-use support::{Daemon, Example, apply, connect, until, wicapctl};
-use wicap::api::action::{ActionKind, ActionPhase, ActionRun};
-use wicap::api::condition;
+use support::{Daemon, Example, action_runs, apply, available, connect, until, wicapctl};
+use wicap::api::action::{ActionKind, ActionPhase};
 use wicap::api::soak::{SoakPhase, SoakRun, Verdict};
 use wicap::api::stack::WicapStack;
-use wicap::store::ListParams;
-
-fn available(stack: &WicapStack) -> bool {
-    let status = stack.status.as_ref();
-    status.is_some_and(|s| condition::get(&s.conditions, condition::AVAILABLE).is_some_and(|c| c.status == "True"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declared_stack_comes_up_is_hurt_and_is_mended() {
@@ -38,7 +31,7 @@ async fn a_declared_stack_comes_up_is_hurt_and_is_mended() {
     let status = soak.status.unwrap();
     assert_eq!(status.verdict, Some(Verdict::Passed), "{:?}", status.reasons);
     assert_eq!(status.restarts.iter().map(|r| r.count).sum::<u32>(), 1);
-    let runs = store.api::<ActionRun>().list(&ListParams::default()).await.unwrap().items;
+    let runs = action_runs(&store).await;
     let on_processor: Vec<_> = runs.iter().filter(|r| r.spec.target == "processor").collect();
     assert_eq!(on_processor.len(), 1, "{on_processor:#?}");
     assert_eq!(on_processor[0].spec.action, ActionKind::StartService);

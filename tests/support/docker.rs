@@ -26,6 +26,7 @@ pub fn docker(arguments: &[&str]) -> String {
 /// One thing that happened to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happened {
+    pub at: jiff::Timestamp,
     pub action: String,
     pub service: String,
 }
@@ -42,7 +43,7 @@ impl EngineLog {
         let since = format!("{}.{:03}", now.as_second(), now.subsec_millisecond());
         let mut child = Command::new("docker")
             .args(["events", "--since", &since, "--filter", "type=container", "--format"])
-            .arg("{{.Action}}|{{index .Actor.Attributes \"com.docker.compose.service\"}}")
+            .arg("{{.TimeNano}}|{{.Action}}|{{index .Actor.Attributes \"com.docker.compose.service\"}}")
             .args(["--filter", &format!("label=com.docker.compose.project={}", example.project)])
             .stdout(Stdio::piped())
             .spawn()
@@ -51,8 +52,11 @@ impl EngineLog {
         let (output, sink) = (child.stdout.take().unwrap(), Arc::clone(&seen));
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some((action, service)) = line.rsplit_once('|') {
-                    sink.lock().unwrap().push(Happened { action: action.to_owned(), service: service.to_owned() });
+                if let Some((at, what)) = line.split_once('|')
+                    && let Some((action, service)) = what.rsplit_once('|')
+                {
+                    let at = jiff::Timestamp::from_nanosecond(at.parse().unwrap()).unwrap();
+                    sink.lock().unwrap().push(Happened { at, action: action.to_owned(), service: service.to_owned() });
                 }
             }
         });
@@ -64,6 +68,11 @@ impl EngineLog {
         let looks = ["exec_", "health_status", "top", "attach"];
         let all = self.seen.lock().unwrap();
         all.iter().filter(|h| !looks.iter().any(|l| h.action.starts_with(l))).cloned().collect()
+    }
+
+    /// The same as `action service`, in order.
+    pub fn told(&self) -> Vec<String> {
+        self.changes().iter().map(|h| format!("{} {}", h.action, h.service)).collect()
     }
 
     pub fn count(&self, action: &str, service: &str) -> usize {
@@ -107,6 +116,13 @@ pub enum Hold {
     BeforeAnswer,
 }
 
+/// What becomes of a call that was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    GoesOn,
+    IsLost,
+}
+
 #[derive(Clone, Debug)]
 struct Trap {
     /// The request line contains all of these.
@@ -120,7 +136,7 @@ pub struct Proxy {
     open: watch::Sender<bool>,
     trap: Arc<Mutex<Option<Trap>>>,
     caught: Arc<Notify>,
-    released: Arc<watch::Sender<u64>>,
+    released: Arc<watch::Sender<Fate>>,
     accepting: JoinHandle<()>,
 }
 
@@ -131,7 +147,7 @@ impl Proxy {
         let (open, is_open) = watch::channel(true);
         let trap = Arc::new(Mutex::new(None));
         let caught = Arc::new(Notify::new());
-        let released = Arc::new(watch::channel(0).0);
+        let released = Arc::new(watch::channel(Fate::GoesOn).0);
         let (t, c, r) = (Arc::clone(&trap), Arc::clone(&caught), Arc::clone(&released));
         let accepting = tokio::spawn(async move {
             loop {
@@ -180,7 +196,19 @@ impl Proxy {
     /// Lets what is held go on.
     pub fn release(&self) {
         *self.trap.lock().unwrap() = None;
-        self.released.send_modify(|n| *n += 1);
+        self.released.send_replace(Fate::GoesOn);
+    }
+
+    /// Lets what is held go on, and holds the next request that fits.
+    pub fn release_and_trap(&self, line: &[&str], hold: Hold) {
+        self.set_trap(line, hold);
+        self.released.send_replace(Fate::GoesOn);
+    }
+
+    /// Breaks the connection of what is held: the engine never gets the request, or the caller never gets the answer.
+    pub fn lose(&self) {
+        *self.trap.lock().unwrap() = None;
+        self.released.send_replace(Fate::IsLost);
     }
 }
 
@@ -190,7 +218,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(client: UnixStream, trap: Arc<Mutex<Option<Trap>>>, caught: Arc<Notify>, released: Arc<watch::Sender<u64>>) {
+async fn serve(client: UnixStream, trap: Arc<Mutex<Option<Trap>>>, caught: Arc<Notify>, released: Arc<watch::Sender<Fate>>) {
     let Ok(engine) = UnixStream::connect(ENGINE).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_engine, mut to_engine) = engine.into_split();
@@ -212,6 +240,9 @@ async fn serve(client: UnixStream, trap: Arc<Mutex<Option<Trap>>>, caught: Arc<N
                     Hold::BeforeRequest => {
                         caught.notify_one();
                         let _ = release.changed().await;
+                        if *release.borrow() == Fate::IsLost {
+                            return;
+                        }
                     }
                     Hold::BeforeAnswer => {
                         pass.send_replace(false);
@@ -224,6 +255,9 @@ async fn serve(client: UnixStream, trap: Arc<Mutex<Option<Trap>>>, caught: Arc<N
             if sprung.is_some_and(|t| t.hold == Hold::BeforeAnswer) {
                 caught.notify_one();
                 let _ = release.changed().await;
+                if *release.borrow() == Fate::IsLost {
+                    return;
+                }
                 pass.send_replace(true);
             }
         }

@@ -16,9 +16,11 @@ use futures::StreamExt;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wicap::api::Object;
+use wicap::api::action::{ActionPhase, ActionRun};
+use wicap::api::stack::WicapStack;
+use wicap::api::{Object, condition};
 use wicap::clock::Clock;
-use wicap::store::{Store, WatchParams};
+use wicap::store::{ListParams, Store, WatchParams};
 
 /// How long something may take that takes a second or two on an idle machine. Tests wait for events, never for this.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -247,6 +249,32 @@ pub fn apply(store: &str, resources: &[Value]) {
 /// A connection to the store.
 pub async fn connect(store: &str) -> Store {
     Store::connect(&store.parse().unwrap(), Clock::system()).await.unwrap()
+}
+
+/// Whether every critical service of the stack is as desired, by its status.
+pub fn available(stack: &WicapStack) -> bool {
+    let conditions = stack.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+    condition::get(conditions, condition::AVAILABLE).is_some_and(|c| c.status == "True")
+}
+
+/// The gate that blocks the stack's planned action.
+pub fn blocked_by(stack: &WicapStack) -> Option<&str> {
+    stack.status.as_ref()?.blocked_by.as_ref().map(|b| b.gate.as_str())
+}
+
+/// The action that is planned for the stack.
+pub fn planned(stack: &WicapStack) -> Option<&str> {
+    stack.status.as_ref()?.planned_action.as_deref()
+}
+
+/// Every ActionRun.
+pub async fn action_runs(store: &Store) -> Vec<ActionRun> {
+    store.api().list(&ListParams::default()).await.unwrap().items
+}
+
+/// Where an ActionRun is in its life.
+pub fn phase(run: &ActionRun) -> ActionPhase {
+    run.status.as_ref().map(|s| s.phase).unwrap_or_default()
 }
 
 /// Waits until the object of that name is as `wanted` says, and returns it.
