@@ -145,7 +145,10 @@ pub(super) async fn wait(
     tokio::pin!(events);
     let mut after = Vec::new();
     loop {
-        let looked = tokio::time::timeout_at(deadline, facts::now(engine, stack, target, before)).await;
+        // The last look too gets the time to be answered: it is the one that says what is missing, and where the time was over
+        // before the first, it is the only one.
+        let limit = deadline.max(Instant::now() + LOOK_AGAIN);
+        let looked = tokio::time::timeout_at(limit, facts::now(engine, stack, target, before)).await;
         let missing = match looked {
             Ok(Ok(facts)) => {
                 after = facts;
