@@ -670,7 +670,7 @@ fn validate_probes(check: &mut Check, service: &str, probes: &[Probe]) {
         check.positive(&format!("{path}.period"), probe.period);
         check.positive(&format!("{path}.timeout"), probe.timeout);
         check.that(
-            probe.period.is_negative() || probe.timeout <= probe.period,
+            probe.period.is_negative() || probe.timeout.to_std() <= probe.period.to_std(),
             format!("{path}.timeout"),
             format!("\"{}\"", probe.timeout),
             format!("at most the period of \"{}\"", probe.period),

@@ -235,10 +235,7 @@ mod tests {
             message: Some("refused".into()),
         }];
         let drift = detect(&s, at(0));
-        assert_eq!(
-            drift[0].evidence,
-            "last words, killed for want of memory, 3 restarts by the engine"
-        );
+        assert_eq!(drift[0].evidence, "last words, killed for want of memory, 3 restarts by the engine");
         assert_eq!(
             drift[1].evidence,
             "it runs and does not pass its checks, its health check fails, probe up fails: refused"

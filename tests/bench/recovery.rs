@@ -48,9 +48,9 @@ async fn main() {
             }
             let took = one(&engine, &example, !wicap).await;
             if wicap {
-                by_wicap.push(took)
+                by_wicap.push(took);
             } else {
-                by_hand.push(took)
+                by_hand.push(took);
             }
             until::<WicapStack>(&store, "wicap", "Available", available).await;
             if !wicap {
