@@ -1,7 +1,8 @@
 //! Observer: writes what is true of the stacks of this host. Never acts.
 //!
 //! Docker events and changed probe verdicts wake it; a look every ten seconds makes it level-triggered, so that a lost event
-//! costs seconds and nothing else. It writes when what it sees has changed, and a heartbeat now and then.
+//! costs seconds and nothing else. It writes when what it sees has changed, when an action has ended since it last wrote (the
+//! planner believes nothing older), and a heartbeat now and then.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
+use crate::api::action::ActionRun;
 use crate::api::stack::{HEARTBEAT, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};
-use crate::api::{Object, condition, elapsed, reason};
+use crate::api::{Object, Time, condition, elapsed, reason};
 use crate::observe::compose::{ComposeCli, ConfigCache};
 use crate::observe::engine::Engine;
 use crate::observe::observation::{Seen, changed, observe};
@@ -43,10 +45,13 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let mut sources = Sources::<WicapStack>::new(&context.store);
             let engine_events = follow(context.engine.clone(), sources.primary(), sources.waker(), context.host.clone());
             sources.spawn_task(engine_events);
+            let actions =
+                sources.watch::<ActionRun>(|a| ended(a).map(|_| ObjectRef::new(&a.spec.stack)).into_iter().collect());
             let observer = Arc::new(Observer {
                 recorder: Recorder::new(context.store.clone(), Controller::Observer.as_str(), &context.host),
                 waker: sources.waker(),
                 watched: Mutex::default(),
+                actions,
                 fence,
                 context,
             });
@@ -98,6 +103,11 @@ struct Observer {
     waker: UnboundedSender<ObjectRef<WicapStack>>,
     /// What is kept of each stack between looks, by uid.
     watched: Mutex<HashMap<String, Arc<Mutex<Watched>>>>,
+    actions: reflector::Store<ActionRun>,
+}
+
+fn ended(run: &ActionRun) -> Option<Time> {
+    run.status.as_ref()?.finished_at
 }
 
 /// What is kept of a stack between looks.
@@ -124,6 +134,8 @@ impl Observer {
         }
         let watched = self.watched(stack).await;
         let mut watched = watched.lock().await;
+        // Before the look: what happens during it may not be seen.
+        let now = self.context.store.clock().now();
         let looked = self.context.engine.containers(&stack.spec.compose.project).await;
         let containers = looked.as_deref().map_err(ToString::to_string);
         if let Ok(containers) = &containers {
@@ -148,14 +160,17 @@ impl Observer {
         let probes = |service: &str| verdicts.get(service).cloned().unwrap_or_default();
         let seen =
             Seen { containers: containers.as_deref().map_err(String::as_str), config: config.as_deref(), probes: &probes };
-        let now = self.context.store.clock().now();
+        let actions = self.actions.state();
+        let last_end = actions.iter().filter(|a| a.spec.stack == stack.name()).filter_map(|a| ended(a)).max();
         let mut before = None;
         let api = self.context.store.api::<WicapStack>();
         let written = api
             .update_status(stack, &self.fence, |stored, status| {
                 let new = observe(stored, &seen, now);
                 let old = stored.status.as_ref();
-                let due = old.and_then(|s| s.observed_at).is_none_or(|at| elapsed(at, now) >= HEARTBEAT);
+                let due = old
+                    .and_then(|s| s.observed_at)
+                    .is_none_or(|at| elapsed(at, now) >= HEARTBEAT || last_end.is_some_and(|end| at <= end && end < now));
                 if changed(old, &new) || due {
                     before = Some(old.cloned());
                     *status = new;

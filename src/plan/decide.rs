@@ -12,8 +12,8 @@ use crate::api::session::ControlSession;
 use crate::api::stack::{BlockedBy, Drift, DriftKind, RecoveryState, WicapStack};
 use crate::api::stop::EmergencyStop;
 
-/// How long after an action's end an observation older than that end is not believed. The observer sees a change of a
-/// container within milliseconds and writes it at once; two seconds leave room for a slow store.
+/// How long an action that was asked for may take to appear in the list of actions. A watch delivers it within milliseconds; two
+/// seconds leave room for a slow store.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
 /// All a plan depends on. The order of the lists does not matter; objects of other stacks do no harm.

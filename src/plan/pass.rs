@@ -148,10 +148,12 @@ impl<'a> Pass<'a> {
         if let Some(run) = open.min_by_key(|a| a.name()) {
             return Some(Verdict::Wait(None, Some(described(run.spec.action, &run.spec.target))));
         }
-        // What was observed before the action ended may be what it was to mend.
+        // What was observed before the action ended may be what it was to mend. However long the next look takes: the observer
+        // looks once more when an action has ended, and one that is gone has a successor.
         let ended = touching().filter_map(|a| a.status.as_ref()?.finished_at).max();
-        let observed = self.status.observed_at;
-        let settled = ended.filter(|ended| observed.is_none_or(|at| at <= *ended)).map(|ended| after(ended, SETTLE));
+        if ended.is_some_and(|ended| self.status.observed_at.is_none_or(|at| at <= ended)) {
+            return Some(Verdict::Wait(None, planned));
+        }
         // An action that was asked for and is not in the list yet gets as long to appear in it.
         let unseen = last.is_some_and(|last| !self.of_stack().any(|a| a.name() == last));
         let slack = if unseen {
@@ -159,8 +161,7 @@ impl<'a> Pass<'a> {
         } else {
             std::time::Duration::ZERO
         };
-        let backoff = state.backoff_until.map(|until| after(until, slack));
-        let until = settled.max(backoff)?;
+        let until = state.backoff_until.map(|until| after(until, slack))?;
         (until > now).then_some(Verdict::Wait(Some(until), planned))
     }
 
