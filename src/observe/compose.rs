@@ -109,6 +109,9 @@ fn code(exit_code: Option<i32>) -> String {
 pub struct ComposeService {
     /// Hash of its configuration, as Compose labels containers with it.
     pub hash: String,
+    /// The same when it is brought up without its dependencies (`--no-deps`): Compose 2.26 leaves them out of the configuration
+    /// then, and so out of the hash.
+    pub hash_alone: String,
     /// Services it depends on, sorted.
     pub depends_on: Vec<String>,
 }
@@ -161,7 +164,7 @@ impl ComposeCli {
     /// # Errors
     /// [`ComposeError::is_ambiguous`] tells whether it may have done something all the same.
     pub async fn run(&self, argv: &[String], compose: &Compose, timeout: Duration) -> Result<ProcessOutput, ComposeError> {
-        self.process(argv, compose, OUTPUT_TAIL, timeout).await
+        self.process(argv, compose, "", OUTPUT_TAIL, timeout).await
     }
 
     /// What the compose files say now, by service: services of profiles that are not enabled are missing.
@@ -169,23 +172,28 @@ impl ComposeCli {
     /// # Errors
     /// [`ComposeError::Exit`] when Compose refuses the files, and any other [`ComposeError`].
     pub async fn config(&self, compose: &Compose) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
-        let read = async |verb: &[&str]| {
-            let argv = self.argv(compose, verb)?;
-            let output = self.process(&argv, compose, CONFIG_MOST, CONFIG_TIMEOUT).await?;
+        let read = async |files: &[&str], verb: &[&str], input: &str| {
+            let mut argv = self.argv(compose, verb)?;
+            let end = argv.len() - verb.len();
+            argv.splice(end..end, files.iter().map(|&word| word.to_owned()));
+            let output = self.process(&argv, compose, input, CONFIG_MOST, CONFIG_TIMEOUT).await?;
             if output.exit_code == Some(0) {
                 return Ok(output.stdout);
             }
             let said = redact(output.stderr.trim()).chars().take(1024).collect();
             Err(ComposeError::Exit { exit_code: output.exit_code, output: said })
         };
-        let (hashes, json) = tokio::try_join!(read(&["config", "--hash", "*"]), read(&["config", "--format", "json"]))?;
-        parse(&hashes, &json)
+        let hash = ["config", "--hash", "*"];
+        let (hashes, json) = tokio::try_join!(read(&[], &hash, ""), read(&[], &["config", "--format", "json"], ""))?;
+        let alone = read(&["--file", "-"], &hash, &without_dependencies(&hashes)?).await?;
+        parse(&hashes, &alone, &json)
     }
 
     async fn process(
         &self,
         argv: &[String],
         compose: &Compose,
+        input: &str,
         keep: usize,
         timeout: Duration,
     ) -> Result<ProcessOutput, ComposeError> {
@@ -203,7 +211,7 @@ impl ComposeCli {
         command.args(arguments).current_dir(&compose.directory).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
         command.env("DOCKER_HOST", &self.docker_host);
-        process::run(command, keep, timeout).await.map_err(|error| match error {
+        process::run(command, input, keep, timeout).await.map_err(|error| match error {
             ProcessError::Spawn { .. } => ComposeError::Spawn { why: error.to_string() },
             ProcessError::Timeout { after } => ComposeError::Timeout { after },
             ProcessError::Io { .. } => ComposeError::Lost { why: error.to_string() },
@@ -245,20 +253,34 @@ struct ConfigService {
     depends_on: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
-fn parse(hashes: &str, json: &str) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
-    let config: Config = serde_json::from_str(json).map_err(|e| ComposeError::Output { why: e.to_string() })?;
-    let depends_on = |name: &str| config.services.get(name).map(|s| s.depends_on.keys().cloned().collect());
-    hashes
-        .lines()
-        .filter(|line| !line.trim().is_empty())
+/// Service and hash, line by line.
+fn pairs(hashes: &str) -> Result<Vec<(&str, &str)>, ComposeError> {
+    let lines = hashes.lines().filter(|line| !line.trim().is_empty());
+    lines
         .map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [name, hash] => Ok((
-                name.to_owned(),
-                ComposeService { hash: hash.to_owned(), depends_on: depends_on(name).unwrap_or_default() },
-            )),
+            [name, hash] => Ok((name, hash)),
             _ => Err(ComposeError::Output { why: "a line of --hash is not a service and a hash".to_owned() }),
         })
         .collect()
+}
+
+/// A compose file to lay over the others, which takes every service's dependencies away.
+fn without_dependencies(hashes: &str) -> Result<String, ComposeError> {
+    let services: Vec<String> =
+        pairs(hashes)?.into_iter().map(|(name, _)| format!("  {name:?}:\n    depends_on: !reset []\n")).collect();
+    Ok(if services.is_empty() { "services: {}\n".to_owned() } else { format!("services:\n{}", services.concat()) })
+}
+
+fn parse(hashes: &str, alone: &str, json: &str) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
+    let config: Config = serde_json::from_str(json).map_err(|e| ComposeError::Output { why: e.to_string() })?;
+    let depends_on = |name: &str| config.services.get(name).map(|s| s.depends_on.keys().cloned().collect());
+    let alone: BTreeMap<&str, &str> = pairs(alone)?.into_iter().collect();
+    let service = |(name, hash): (&str, &str)| {
+        let hash_alone = alone.get(name).copied().unwrap_or(hash).to_owned();
+        let depends_on = depends_on(name).unwrap_or_default();
+        (name.to_owned(), ComposeService { hash: hash.to_owned(), hash_alone, depends_on })
+    };
+    Ok(pairs(hashes)?.into_iter().map(service).collect())
 }
 
 /// Remembers [`ComposeCli::config`] until a compose or env file changes (time of change, size, inode), or the project does. Two
@@ -412,10 +434,19 @@ mod tests {
     #[test]
     fn hashes_and_dependencies_are_put_together() {
         let json = r#"{"name":"p","services":{"a":{"image":"x"},"b":{"depends_on":{"c":{"condition":"x"},"a":{}}}}}"#;
-        let config = parse("a 11\nb 22\n", json).unwrap();
-        assert_eq!(config["a"], ComposeService { hash: "11".to_owned(), depends_on: vec![] });
+        let config = parse("a 11\nb 22\n", "a 11\nb 33\n", json).unwrap();
+        let (hash, hash_alone) = ("11".to_owned(), "11".to_owned());
+        assert_eq!(config["a"], ComposeService { hash, hash_alone, depends_on: vec![] });
+        assert_eq!((config["b"].hash.as_str(), config["b"].hash_alone.as_str()), ("22", "33"));
         assert_eq!(config["b"].depends_on, ["a", "c"]);
-        assert!(parse("a", json).is_err() && parse("a 1", "{").is_err());
+        assert!(parse("a", "", json).is_err() && parse("a 1", "a", json).is_err() && parse("a 1", "", "{").is_err());
+    }
+
+    #[test]
+    fn dependencies_are_taken_away_by_a_file_laid_over_the_others() {
+        let file = without_dependencies("a 11\nb 22\n").unwrap();
+        assert_eq!(file, "services:\n  \"a\":\n    depends_on: !reset []\n  \"b\":\n    depends_on: !reset []\n");
+        assert_eq!(without_dependencies("").unwrap(), "services: {}\n");
     }
 
     #[tokio::test]

@@ -161,7 +161,11 @@ fn service(
     status.exit_code = container.exit_code.filter(|_| !runs && container.finished_at.is_some());
     status.oom_killed = container.oom_killed;
     status.image = Some(container.image.clone());
-    status.config_drift = container.config_hash.as_ref().zip(compose).map(|(hash, compose)| *hash != compose.hash);
+    status.config_drift = container
+        .config_hash
+        .as_ref()
+        .zip(compose)
+        .map(|(hash, compose)| *hash != compose.hash && *hash != compose.hash_alone);
     status.message = (!message.is_empty()).then_some(message);
     status
 }
@@ -453,6 +457,7 @@ mod tests {
     fn configuration_gives_drift_and_dependencies() {
         let entry = |hash: &str, depends_on: &[&str]| ComposeService {
             hash: hash.to_owned(),
+            hash_alone: format!("{hash} alone"),
             depends_on: depends_on.iter().map(|&s| s.to_owned()).collect(),
         };
         let config =
@@ -464,6 +469,10 @@ mod tests {
         assert_eq!((status.services[0].config_drift, status.services[1].config_drift), (Some(true), Some(false)));
         assert_eq!(status.services[0].depends_on, ["redis", "db"]);
         assert_eq!(status.services[0].probes[0].state, ProbeState::Unknown, "one entry for each probe of the spec");
+        let mut alone = containers.clone();
+        alone[0].config_hash = Some("h2 alone".to_owned());
+        let brought_up_alone = Seen { containers: Ok(&alone), config: Some(&config), probes: &probes };
+        assert_eq!(observe(&stack(), &brought_up_alone, at(20)).services[0].config_drift, Some(false));
         let seen = Seen { config: None, ..seen };
         assert_eq!(observe(&stack(), &seen, at(20)).services[0].config_drift, None);
     }
