@@ -152,7 +152,6 @@ async fn every_change_is_shown_in_its_order_while_the_connection_holds() {
         put(&api, name, &reason).await;
     }
     watcher.until("all of it", |w| w.said.len() >= already + 40).await;
-    // Changes that come in one message are shown in one go: each object's last state, none lost.
     assert_eq!(watcher.said[already..].to_vec(), wanted);
 }
 
@@ -228,14 +227,14 @@ async fn a_watch_with_nothing_to_say_is_not_taken_for_a_broken_one() {
 }
 
 #[tokio::test]
-async fn a_watch_of_a_kind_that_progress_was_asked_for_misses_nothing_that_was_not_yet_sent() {
+async fn a_watch_that_is_cut_off_again_and_again_misses_nothing_of_many_objects() {
     let etcd = Etcd::start().await;
     let proxy = Proxy::before(&etcd.url()).await;
     let (near, far) = (connect(&etcd.url()).await.api(), connect(&proxy.url()).await.api());
     put(&near, "s000", "0").await;
     let mut watcher = watcher(&far, &WatchParams::default());
     watcher.until("listed", |w| !w.cache.is_empty()).await;
-    // It is always behind while it catches up, and cut again before it has.
+    // Cut again as soon as the first of what it missed is there.
     for round in 0..5 {
         proxy.cut();
         let before = watcher.interruptions;
