@@ -135,7 +135,7 @@ impl Serialize for Duration {
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
-        const EXPECTED: &str = "a duration such as \"30s\", \"1h30m\" or \"250ms\"";
+        const EXPECTED: &str = "a duration, such as \"30s\" or \"1h30m\"";
         impl de::Visitor<'_> for Visitor {
             type Value = Duration;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
