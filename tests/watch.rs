@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::watcher::Event;
 use support::etcd::Etcd;
-use support::proxy::Proxy;
+use support::proxy::{Lose, Proxy};
 use support::{PATIENCE, connect};
 use wicap::api::Object;
 use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
@@ -249,6 +249,25 @@ async fn a_watch_that_is_cut_off_again_and_again_misses_nothing_of_many_objects(
     watcher.until("the last", |w| w.cache.contains_key("last")).await;
     assert_eq!(watcher.cache.len(), 61);
     assert!(watcher.cache.iter().all(|(name, reason)| name == "last" || reason == "4"), "{:?}", watcher.cache);
+}
+
+#[tokio::test]
+async fn a_watch_that_breaks_between_its_opening_and_what_it_missed_misses_nothing() {
+    let etcd = Etcd::start().await;
+    let proxy = Proxy::before(&etcd.url()).await;
+    let (near, far) = (connect(&etcd.url()).await.api(), connect(&proxy.url()).await.api());
+    put(&near, "a", "1").await;
+    let mut watcher = watcher(&far, &WatchParams::default());
+    watcher.until_known(&[("a", "1")]).await;
+    proxy.cut();
+    watcher.until("interrupted", |w| w.interruptions > 0).await;
+    put(&near, "a", "missed").await;
+    put(&near, "b", "1").await;
+    // The opening is answered with the present revision; the older changes come after it, and are lost on the way.
+    proxy.lose("missed", Lose::Message);
+    proxy.mend();
+    watcher.until_known(&[("a", "missed"), ("b", "1")]).await;
+    proxy.caught().await;
 }
 
 #[tokio::test]

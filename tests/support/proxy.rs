@@ -16,6 +16,8 @@ pub enum Lose {
     Request,
     /// Its answer and all that follows on that connection, which stays open.
     Answer,
+    /// What the server says that contains the marker, whoever asked, and the connection with it.
+    Message,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,11 +123,7 @@ async fn serve(client: TcpStream, target: String, made: Line, line: watch::Recei
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
             let bytes = &buffer[..n];
-            let sprung = {
-                let mut set = trap.lock().unwrap();
-                let fits = set.as_ref().is_some_and(|(marker, _)| bytes.windows(marker.len()).any(|w| w == marker));
-                if fits { set.take().map(|(_, what)| what) } else { None }
-            };
+            let sprung = spring(&trap, bytes, |what| what != Lose::Message);
             if sprung == Some(Lose::Request) {
                 caught.notify_one();
                 return;
@@ -144,6 +142,10 @@ async fn serve(client: TcpStream, target: String, made: Line, line: watch::Recei
     let answers = async {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
+            if spring(&trap, &buffer[..n], |what| what == Lose::Message).is_some() {
+                caught.notify_one();
+                return;
+            }
             if !silent() && !*deaf.borrow() && to_client.write_all(&buffer[..n]).await.is_err() {
                 return;
             }
@@ -153,6 +155,13 @@ async fn serve(client: TcpStream, target: String, made: Line, line: watch::Recei
         () = requests => {}
         () = answers => {}
     }
+}
+
+/// Takes the trap, if it is one of this direction and its marker is here.
+fn spring(trap: &Trap, bytes: &[u8], ours: impl Fn(Lose) -> bool) -> Option<Lose> {
+    let mut set = trap.lock().unwrap();
+    let fits = set.as_ref().is_some_and(|(marker, what)| ours(*what) && bytes.windows(marker.len()).any(|w| w == marker));
+    if fits { set.take().map(|(_, what)| what) } else { None }
 }
 
 fn address(url: &str) -> &str {
