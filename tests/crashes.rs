@@ -159,7 +159,7 @@ impl Cluster {
         }
     }
 
-    async fn kill_by_hand(&self, service: &str) {
+    fn kill_by_hand(&self, service: &str) {
         docker(&["kill", &self.example.container(service)]);
     }
 
@@ -239,7 +239,7 @@ async fn an_actuator_killed_at_any_step_leaves_an_action_that_is_finished_and_ne
         ("processor", At::Verifying, Call::IsLost),
     ] {
         let (before, starts) = (action_runs(&cluster.store).await, cluster.log.count("start", service));
-        cluster.come_to(at, "/start", cluster.kill_by_hand(service)).await;
+        cluster.come_to(at, "/start", async { cluster.kill_by_hand(service) }).await;
         let killed = cluster.kill_leader("actuator").await;
         match call {
             Call::Arrives => cluster.proxy.release(),
@@ -258,7 +258,7 @@ async fn an_actuator_killed_at_any_step_leaves_an_action_that_is_finished_and_ne
 async fn a_start_that_was_lost_with_its_actuator_is_failed_and_asked_for_again() {
     let mut cluster = Cluster::start("crash-lost", "0s").await;
     let (before, starts) = (action_runs(&cluster.store).await, cluster.log.count("start", "processor"));
-    cluster.come_to(At::Called, "/start", cluster.kill_by_hand("processor")).await;
+    cluster.come_to(At::Called, "/start", async { cluster.kill_by_hand("processor") }).await;
     cluster.kill_leader("actuator").await;
     cluster.proxy.lose();
     let runs = cluster.mended().await;
@@ -328,7 +328,7 @@ async fn any_other_leader_killed_during_an_action_changes_nothing_about_it() {
             ("gc", "processor"),
         ] {
             let (before, starts) = (action_runs(&cluster.store).await, cluster.log.count("start", service));
-            cluster.come_to(at, "/start", cluster.kill_by_hand(service)).await;
+            cluster.come_to(at, "/start", async { cluster.kill_by_hand(service) }).await;
             cluster.kill_leader(victim).await;
             cluster.proxy.release();
             let runs = cluster.mended().await;

@@ -119,6 +119,10 @@ fn siblings<K: Object>(path: &str) -> Vec<String> {
     let Some((parent, _)) = path.rsplit_once('.') else {
         return vec!["apiVersion".into(), "kind".into(), "metadata".into(), "spec".into()];
     };
+    if parent == "metadata" {
+        // The schema of a definition leaves the metadata open; these are the fields that an operator writes.
+        return ["annotations", "finalizers", "labels", "name", "ownerReferences"].map(str::to_owned).into();
+    }
     let mut at = schema;
     for part in parent.split('.') {
         let (field, indexed) = part.split_once('[').map_or((part, false), |(f, _)| (f, true));
@@ -155,14 +159,8 @@ fn translate(path: &str, message: &str, document: &Value) -> Violation {
             return Violation::new(here, stands_there.unwrap_or_else(|| cut(found)), in_words(expected));
         }
     }
-    let expected = if DURATION_ERRORS.iter().any(|e| message.starts_with(e)) { DURATION } else { message };
-    Violation::new(here, stands_there.unwrap_or("a value".into()), expected)
+    Violation::new(here, stands_there.unwrap_or("a value".into()), message)
 }
-
-/// What `kube::core::Duration` says of a text that is none. It tells what its parser met, not what should stand there.
-const DURATION_ERRORS: [&str; 3] = ["invalid unit: ", "missing a unit: ", "invalid floating-point number: "];
-
-const DURATION: &str = "a duration, such as \"30s\" or \"1h30m\"";
 
 /// What serde calls by the names of Rust's types, for those who write manifests.
 fn in_words(expected: &str) -> String {
@@ -174,7 +172,6 @@ fn in_words(expected: &str) -> String {
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
         "a map" => "an object".to_owned(),
-        "a string in Go `time.Duration.String()` format" => DURATION.to_owned(),
         other if other.starts_with("struct ") => "an object".to_owned(),
         other => other.to_owned(),
     }
