@@ -161,10 +161,22 @@ impl ComposeCli {
     /// Runs an argument vector that [`ComposeCli::argv`] made, in the project's directory, and keeps the last [`OUTPUT_TAIL`]
     /// bytes of each output. An exit code other than 0 is no error here.
     ///
+    /// The time limit holds also when this process is killed and leaves Compose behind: coreutils' `timeout` stands between the
+    /// two, so that nothing is changed in the name of an action that has long ended as Failed.
+    ///
     /// # Errors
     /// [`ComposeError::is_ambiguous`] tells whether it may have done something all the same.
     pub async fn run(&self, argv: &[String], compose: &Compose, timeout: Duration) -> Result<ProcessOutput, ComposeError> {
-        self.process(argv, compose, "", OUTPUT_TAIL, timeout).await
+        // A second later than our own limit, which ends it with a better word.
+        let seconds = timeout.as_secs().saturating_add(1).to_string();
+        let mut bounded: Vec<String> = ["timeout", "--kill-after=1", seconds.as_str()].map(str::to_owned).into();
+        bounded.extend_from_slice(argv);
+        let output = self.process(&bounded, compose, "", OUTPUT_TAIL, timeout).await?;
+        match output.exit_code {
+            // Its words for a program that cannot be run, or is not there; Compose ends with neither.
+            Some(126 | 127) => Err(ComposeError::Spawn { why: redact(output.stderr.trim()).into_owned() }),
+            _ => Ok(output),
+        }
     }
 
     /// What the compose files say now, by service: services of profiles that are not enabled are missing.
@@ -382,6 +394,47 @@ mod tests {
             "docker compose --project-name wicap --project-directory /srv/wicap --file /srv/wicap/compose.yaml \
              --file /srv/wicap/more/extra.yaml --env-file /srv/wicap/site.env --profile intel --ansi never up --detach ui"
         );
+    }
+
+    /// A project whose directory exists.
+    fn in_directory(directory: &tempfile::TempDir) -> Compose {
+        Compose { directory: directory.path().to_str().unwrap().to_owned(), ..compose() }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_did_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let cli = ComposeCli::new("/run/docker.sock");
+        let argv = ["wicap-no-such-program".to_owned()];
+        let error = cli.run(&argv, &in_directory(&directory), Duration::from_secs(5)).await.unwrap_err();
+        assert!(matches!(&error, ComposeError::Spawn { why } if why.contains("wicap-no-such-program")), "{error:?}");
+        assert!(!error.is_ambiguous());
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_caller_leaves_behind_ends_in_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let project = in_directory(&directory);
+        let cli = ComposeCli::new("/run/docker.sock");
+        // The odd time tells this sleep from any other on the machine.
+        let odd = format!("60.{}", std::process::id());
+        let argv = ["sleep".to_owned(), odd.clone()];
+        let left = || {
+            let processes = std::fs::read_dir("/proc").unwrap().flatten();
+            let cmdlines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
+            cmdlines.filter(|c| String::from_utf8_lossy(c).contains(&odd)).count()
+        };
+        let mut call = Box::pin(cli.run(&argv, &project, Duration::from_secs(1)));
+        while left() < 2 {
+            let _ = tokio::time::timeout(Duration::from_millis(10), &mut call).await;
+        }
+        // Neither polled nor dropped any more: as after SIGKILL, nobody on this side ends it.
+        std::mem::forget(call);
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while left() > 0 {
+            assert!(std::time::Instant::now() < deadline, "the process is still there");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     #[tokio::test]
