@@ -55,6 +55,9 @@ pub struct ActionRunSpec {
     pub dry_run: bool,
 }
 
+/// The longest time that an action may be given.
+pub const MAX_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30 * 60);
+
 /// What led to an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -370,6 +373,12 @@ impl Object for ActionRun {
         check.text("spec.cause.summary", &spec.cause.summary, 4096);
         if let Some(timeout) = spec.timeout {
             check.positive("spec.timeout", timeout);
+            check.that(
+                timeout.to_std() <= MAX_TIMEOUT,
+                "spec.timeout",
+                format!("\"{timeout}\""),
+                "at most \"30m\": nothing else is done for the service meanwhile",
+            );
         }
         check.finish()
     }

@@ -136,6 +136,10 @@ impl Default for Defaults {
     }
 }
 
+/// The largest `maxConcurrent`. The actions of one decision are created in one transaction, of which etcd takes 128 operations
+/// (`--max-txn-ops`), and each action is two.
+pub const MAX_CONCURRENT: u32 = 32;
+
 fn one() -> u32 {
     1
 }
@@ -628,7 +632,12 @@ impl Object for WicapStack {
             }
         }
         validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery);
-        check.that(spec.defaults.max_concurrent > 0, "spec.defaults.maxConcurrent", "0", "a number of 1 or more");
+        check.that(
+            (1..=MAX_CONCURRENT).contains(&spec.defaults.max_concurrent),
+            "spec.defaults.maxConcurrent",
+            spec.defaults.max_concurrent.to_string(),
+            format!("a number from 1 to {MAX_CONCURRENT}"),
+        );
         if let Some(cycle) = cycle(&spec.services) {
             check.that(false, "spec.services", format!("a cycle of dependencies {}", cycle.join(" -> ")), "no cycle");
         }

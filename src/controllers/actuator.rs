@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,7 @@ use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::audit::redact::redact;
 use crate::observe::compose::ComposeCli;
 use crate::plan::authorise::{self, Facts, Request, authorise};
+use crate::plan::cause::{Standing, standing};
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
 use crate::store::{Error, List, ListParams};
@@ -45,13 +47,24 @@ use crate::store::{Error, List, ListParams};
 /// Wait before an action that must let another one end is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long after its claim an action may still be begun. Between the two lies one answer of the store; the time is that of the
+/// machine's clock, which goes on while the machine sleeps.
+const CLAIM_HOLDS: Duration = Duration::from_secs(10);
+
 /// Runs the actuator until `shutdown`.
 pub async fn run(context: Context, shutdown: CancellationToken) {
     let name = format!("{}.{}", Controller::Actuator, context.host);
     lead(&context.store, &name, &context.identity, &shutdown, |fence, ending| {
         let context = context.clone();
         async move {
-            let sources = Sources::<ActionRun>::new(&context.store);
+            let mut sources = Sources::<ActionRun>::new(&context.store);
+            // A stack that moves to this host brings its actions with it.
+            let runs = sources.primary();
+            sources.watch::<WicapStack>(move |stack| {
+                let open =
+                    |r: &ActionRun| r.spec.stack == stack.name() && !r.status.as_ref().is_some_and(|s| s.phase.is_final());
+                runs.state().iter().filter(|r| open(r)).map(|r| ObjectRef::from_obj(r.as_ref())).collect()
+            });
             let actuator = Arc::new(Actuator {
                 actor: Actor::new(context.engine.clone(), ComposeCli::new(context.engine.url())),
                 recorder: Recorder::new(context.store.clone(), Controller::Actuator.as_str(), &context.host),
@@ -152,6 +165,16 @@ impl Actuator {
         if !decision.allowed {
             return self.end(run, ActionPhase::Denied, decision, now).await;
         }
+        match standing(run, stack, now) {
+            Standing::Holds => {}
+            Standing::Unknown => return Ok(Claimed::Wait),
+            Standing::Gone(why) => {
+                let mut status = run.status.clone().unwrap_or_default();
+                status.message = Some(format!("not done: {why}"));
+                status.decision = Some(decision);
+                return self.finish(run, status, ActionPhase::Failed, now).await.map(|()| Claimed::Over);
+            }
+        }
         if run.spec.dry_run {
             return self.end(run, ActionPhase::Shadowed, decision, now).await;
         }
@@ -216,6 +239,12 @@ impl Actuator {
     }
 
     async fn execute(&self, run: ActionRun, stack: &WicapStack) -> Result<(), ReconcileError> {
+        let claimed_at = run.status.as_ref().and_then(|s| s.started_at);
+        if claimed_at.is_some_and(|at| elapsed(at, self.context.store.clock().now()) > CLAIM_HOLDS) {
+            // The machine slept. What was permitted then may not be now, and a successor may have judged the action.
+            tracing::warn!(name = run.name(), "the claim is too old to act on");
+            return self.take_over(&run).await;
+        }
         let spec = &run.spec;
         let begun = format!("{} {} of stack {}: {}", spec.action, spec.target, spec.stack, spec.cause.summary);
         tracing::info!(name = run.name(), action = %spec.action, target = spec.target, "executing");

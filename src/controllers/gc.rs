@@ -79,7 +79,15 @@ async fn sweep(store: &Store, fence: &Fence) -> Result<(), Error> {
 
 async fn sweep_kind<K: Object>(store: &Store, fence: &Fence) -> Result<(), Error> {
     let api = store.api::<K>();
-    for object in api.list(&ListParams::default()).await?.items {
+    let all = match api.list(&ListParams::default()).await {
+        // What one object of a kind hides must not stop the others; nothing is deleted on the ground of what cannot be read.
+        Err(error @ Error::Corrupt { .. }) => {
+            tracing::error!(%error, "the objects of a kind are left alone");
+            return Ok(());
+        }
+        other => other?.items,
+    };
+    for object in all {
         let name = object.name();
         let outcome = if object.meta().deletion_timestamp.is_some() {
             api.remove_finalized(name, fence).await.map(|_| ())

@@ -47,10 +47,12 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             sources.spawn_task(engine_events);
             let actions =
                 sources.watch::<ActionRun>(|a| ended(a).map(|_| ObjectRef::new(&a.spec.stack)).into_iter().collect());
+            let all_watched = AllWatched::default();
+            sources.spawn_task(forget(Arc::clone(&all_watched), sources.primary(), context.host.clone()));
             let observer = Arc::new(Observer {
                 recorder: Recorder::new(context.store.clone(), Controller::Observer.as_str(), &context.host),
                 waker: sources.waker(),
-                watched: Mutex::default(),
+                watched: all_watched,
                 actions,
                 fence,
                 context,
@@ -59,6 +61,16 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
         }
     })
     .await;
+}
+
+/// Ends the probes of stacks that were deleted or have moved to another host, for ever.
+async fn forget(watched: AllWatched, stacks: reflector::Store<WicapStack>, host: String) {
+    loop {
+        sleep(RESYNC).await;
+        let stacks = stacks.state();
+        let ours = |uid: &String| stacks.iter().any(|s| s.metadata.uid.as_ref() == Some(uid) && s.spec.host == host);
+        watched.lock().await.retain(|uid, _| ours(uid));
+    }
 }
 
 /// Turns the engine's events into wake-ups, for ever.
@@ -96,13 +108,15 @@ async fn follow(
     }
 }
 
+/// What is kept of each stack between looks, by uid.
+type AllWatched = Arc<Mutex<HashMap<String, Arc<Mutex<Watched>>>>>;
+
 struct Observer {
     context: Context,
     fence: Fence,
     recorder: Recorder,
     waker: UnboundedSender<ObjectRef<WicapStack>>,
-    /// What is kept of each stack between looks, by uid.
-    watched: Mutex<HashMap<String, Arc<Mutex<Watched>>>>,
+    watched: AllWatched,
     actions: reflector::Store<ActionRun>,
 }
 

@@ -19,9 +19,11 @@
 //! - [`ladder`]: the next action for a service, and how long to wait after it
 //! - [`authorise`]: every gate, for planner, actuator and people
 //! - [`decide`]: the plan
+//! - [`cause`]: whether an action's cause still stands at its claim
 //! - [`soak`]: when checks are due, and the verdict
 
 pub mod authorise;
+pub mod cause;
 pub mod decide;
 pub mod drift;
 pub mod ladder;

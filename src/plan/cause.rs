@@ -1,0 +1,95 @@
+//! Whether the cause of an action still stands when it is about to be done.
+
+use super::drift::{detect, is_stale};
+use crate::api::Time;
+use crate::api::action::{ActionRun, CauseKind};
+use crate::api::stack::{ServiceState, WicapStack};
+
+/// Whether what an action was asked for is still so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is, or the action was asked for by a person or a run, who need no drift.
+    Holds,
+    /// It cannot be seen now.
+    Unknown,
+    /// It is not, for this reason, in words for people.
+    Gone(String),
+}
+
+/// Whether the cause of an action still stands at `now`.
+///
+/// An action that waited, for an actuator or for another action, must not be done about a drift that is over: the service may have
+/// come back by itself, or the operator may want it otherwise by now.
+#[must_use]
+pub fn standing(run: &ActionRun, stack: &WicapStack, now: Time) -> Standing {
+    let (CauseKind::Drift, Some(kind)) = (run.spec.cause.kind, run.spec.cause.drift) else { return Standing::Holds };
+    let about = |service: &str| run.spec.target.is_empty() || run.spec.target == service;
+    let seen =
+        |name: &str| stack.status.as_ref().and_then(|s| s.service(name)).is_some_and(|s| s.state != ServiceState::Unknown);
+    let all_seen = stack.spec.services.iter().filter(|s| about(&s.name)).all(|s| seen(&s.name));
+    if is_stale(stack.status.as_ref(), now) || !all_seen {
+        return Standing::Unknown;
+    }
+    if detect(stack, now).iter().any(|d| about(&d.service) && d.kind == kind) {
+        return Standing::Holds;
+    }
+    let whom = if run.spec.target.is_empty() { "the stack" } else { &run.spec.target };
+    Standing::Gone(format!("{whom} is not {kind:?} any more"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::action::{ActionKind, ActionPhase};
+    use crate::api::stack::{DesiredState, DriftKind};
+    use crate::plan::fixtures::{action, at, stack};
+
+    fn about(target: &str, kind: DriftKind) -> ActionRun {
+        let mut run = action("a", ActionKind::RestartService, target, ActionPhase::Pending);
+        run.spec.cause.kind = CauseKind::Drift;
+        run.spec.cause.drift = Some(kind);
+        run
+    }
+
+    #[test]
+    fn an_action_is_done_only_about_a_drift_that_is_still_seen() {
+        use DriftKind::{Missing, NotRunning, Unhealthy};
+        use ServiceState::{Exited, Running, Unknown};
+        let gone = |what: &str| Standing::Gone(what.to_owned());
+        for (state, target, kind, expected) in [
+            (ServiceState::Unhealthy, "ui", Unhealthy, Standing::Holds),
+            (Running, "ui", Unhealthy, gone("ui is not Unhealthy any more")),
+            (Exited, "ui", Unhealthy, gone("ui is not Unhealthy any more")),
+            (Exited, "ui", NotRunning, Standing::Holds),
+            (Unknown, "ui", NotRunning, Standing::Unknown),
+            (ServiceState::Missing, "", Missing, Standing::Holds),
+            (Running, "", Missing, gone("the stack is not Missing any more")),
+            (Unknown, "", Missing, Standing::Unknown),
+        ] {
+            let stack = stack(&[("redis", Running), ("ui", state)]);
+            assert_eq!(standing(&about(target, kind), &stack, at(1)), expected, "{state:?} {target:?} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_operator_wants_otherwise_by_now_is_not_done() {
+        let mut stack = stack(&[("ui", ServiceState::Exited)]);
+        stack.spec.desired_state = DesiredState::Stopped;
+        let standing = standing(&about("ui", DriftKind::NotRunning), &stack, at(1));
+        assert!(matches!(standing, Standing::Gone(_)), "{standing:?}");
+    }
+
+    #[test]
+    fn an_old_observation_tells_nothing() {
+        let stack = stack(&[("ui", ServiceState::Exited)]);
+        let run = about("ui", DriftKind::NotRunning);
+        assert_eq!(standing(&run, &stack, at(1)), Standing::Holds);
+        assert_eq!(standing(&run, &stack, at(3_600_000)), Standing::Unknown);
+    }
+
+    #[test]
+    fn a_person_needs_no_drift() {
+        let run = action("a", ActionKind::RestartService, "ui", ActionPhase::Pending);
+        assert_eq!(standing(&run, &stack(&[("ui", ServiceState::Running)]), at(1)), Standing::Holds);
+    }
+}
