@@ -30,9 +30,15 @@ impl Etcd {
 
     async fn start_with(options: &'static [&'static str]) -> Self {
         let directory = tempfile::Builder::new().prefix("wicap-test-etcd").tempdir().unwrap();
-        let mut etcd = Self { directory, port: free_port(), peer_port: free_port(), options, child: None };
-        etcd.resume().await;
-        etcd
+        let mut etcd = Self { directory, port: 0, peer_port: 0, options, child: None };
+        // Somebody may take a port between our look and etcd's.
+        for _ in 0..5 {
+            (etcd.port, etcd.peer_port) = (free_port(), free_port());
+            if etcd.launch().await {
+                return etcd;
+            }
+        }
+        panic!("etcd does not start: {}", std::fs::read_to_string(etcd.directory.path().join("log")).unwrap());
     }
 
     pub fn url(&self) -> String {
@@ -49,6 +55,11 @@ impl Etcd {
 
     /// Starts it again on the same data, and waits until it answers.
     pub async fn resume(&mut self) {
+        assert!(self.launch().await, "etcd does not start again");
+    }
+
+    /// Whether it answers; it does not when it has ended.
+    async fn launch(&mut self) -> bool {
         let (client, peer) = (self.url(), format!("http://127.0.0.1:{}", self.peer_port));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log")).unwrap();
         let child = Command::new("etcd")
@@ -62,18 +73,21 @@ impl Etcd {
             .stderr(log)
             .spawn()
             .expect("etcd is installed by hack/setup");
-        self.child = Some(child);
+        let child = self.child.insert(child);
         let answering = async {
             loop {
-                if let Ok(mut client) = Client::connect([self.url()], None).await
+                if child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                if let Ok(mut client) = Client::connect([client.as_str()], None).await
                     && let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(1), client.get("health", None)).await
                 {
-                    return;
+                    return true;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, answering).await.expect("etcd answers");
+        tokio::time::timeout(PATIENCE, answering).await.expect("etcd answers")
     }
 
     pub async fn client(&self) -> Client {

@@ -25,10 +25,12 @@ use wicap::store::{ListParams, Store, WatchParams};
 /// How long something may take that takes a second or two on an idle machine. Tests wait for events, never for this.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, below those that the kernel gives to outgoing connections (from 32768 on by default): one
+/// of these could be taken before it is listened on.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    std::iter::repeat_with(|| rand::random_range(10_000..32_000))
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a random port is free sooner or later")
 }
 
 /// The example stack under its own name, ports and directory.
