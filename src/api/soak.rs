@@ -7,7 +7,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stack::{HttpGet, validate_http};
+use super::stack::HttpGet;
+use super::stack::rules::validate_http;
 use super::validate::{Check, quoted};
 use super::{Duration, Object, Time, Violation};
 
