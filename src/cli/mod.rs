@@ -38,14 +38,14 @@ pub use error::Error;
 use crate::clock::Clock;
 use crate::store::{Store, StoreUrl};
 
-/// Where the store is when nobody says so. Will be the embedded store's socket once that exists.
-const DEFAULT_STORE: &str = "http://127.0.0.1:2379";
+/// Where the store is when nobody says so: the one that `wicapd run` brings with it.
+const DEFAULT_STORE: &str = "embedded";
 
 /// Controls compose stacks: declare what should be, see what is, permit or stop what is done about it.
 #[derive(Debug, Parser)]
 #[command(name = "wicapctl", version, max_term_width = 120)]
 pub struct Cli {
-    /// unix:///PATH or http(s)://HOST:PORT[,…][/KEY-PREFIX] of an etcd v3 API
+    /// embedded (this host's, in $WICAP_DATA_DIR), unix:///PATH or http(s)://HOST:PORT[,…][/KEY-PREFIX] of an etcd v3 API
     #[arg(long, global = true, value_name = "URL", env = "WICAP_STORE", default_value = DEFAULT_STORE)]
     store: StoreUrl,
     #[command(subcommand)]

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use etcd_client::{EventType, GetOptions, PutOptions, Txn, TxnOp, WatchOptions};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, REQUEST_TIMEOUT, Store, innermost};
@@ -23,6 +23,10 @@ pub const LEASE_TTL: Duration = Duration::from_secs(5);
 
 /// How often the lease is renewed: three times in its life, so that one lost renewal does not depose.
 const RENEW_EVERY: Duration = Duration::from_millis(1500);
+
+/// How long a leader believes in a renewal: a little less than the lease lives, so that it has stopped before a store that ends
+/// leases to the millisecond lets a successor start, even when its own timer fires late.
+const BELIEVED: Duration = Duration::from_millis(4_750);
 
 /// Proof of leadership, for the writes of a leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +137,7 @@ async fn wait_until_gone(store: &Store, key: &str, revision: i64) -> Result<(), 
 async fn renew(store: Store, fence: Fence, lease: i64, granted_at: Instant, lost: CancellationToken) {
     let controller = &fence.controller;
     // Counted from before the request was sent: the store counts from a later moment, so we stop first.
-    let mut expires = granted_at + LEASE_TTL;
+    let mut expires = granted_at + BELIEVED;
     let given_up = loop {
         let ended = tokio::select! {
             () = lost.cancelled() => break true,
@@ -145,7 +149,7 @@ async fn renew(store: Store, fence: Fence, lease: i64, granted_at: Instant, lost
             Ended::Broken => {
                 tokio::select! {
                     () = lost.cancelled() => break true,
-                    () = sleep(Duration::from_millis(200)) => {}
+                    () = sleep_until(expires.min(Instant::now() + Duration::from_millis(200))) => {}
                 }
             }
         }
@@ -177,7 +181,7 @@ async fn keep_alive(store: &Store, fence: &Fence, lease: i64, expires: &mut Inst
             return Ended::Broken;
         }
         match tokio::time::timeout_at(*expires, answers.message()).await {
-            Ok(Ok(Some(answer))) if answer.ttl() > 0 => *expires = asked_at + LEASE_TTL,
+            Ok(Ok(Some(answer))) if answer.ttl() > 0 => *expires = asked_at + BELIEVED,
             Ok(Ok(Some(_))) => return Ended::Gone,
             Err(_) => return Ended::Gone,
             Ok(_) => return Ended::Broken,

@@ -19,11 +19,13 @@
 //! - [`watch`]: the endless list-and-watch
 //! - [`election`]: who leads, by lease
 //! - [`events`]: Events with counts
+//! - [`embedded`]: the store itself, when there is no etcd
 //! - `keys`, `codec`, `selector`, [`url`], [`error`]: the small parts
 
 pub mod api;
 mod codec;
 pub mod election;
+pub mod embedded;
 pub mod error;
 pub mod events;
 mod keys;
@@ -33,6 +35,7 @@ pub mod url;
 pub mod watch;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, KvClient, TlsOptions, WatchClient};
@@ -93,16 +96,8 @@ impl Store {
             .with_keep_alive(Duration::from_secs(10), CONNECT_TIMEOUT)
             .with_keep_alive_while_idle(true);
         let client = match &url.place {
-            Place::Unix(path) => {
-                let path = path.clone();
-                let connector = tower::service_fn(move |_| {
-                    let path = path.clone();
-                    async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
-                });
-                // The authority is not used on a unix socket, but HTTP/2 wants one.
-                let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector);
-                Client::from_channel(etcd_client::Channel::Tonic(channel), None).await
-            }
+            Place::Embedded => unix_client(embedded::socket_of(&embedded::data_dir::default_path())).await,
+            Place::Unix(path) => unix_client(path.clone()).await,
             // One address: a lazy channel fails at once while nobody listens, where a balanced one would wait.
             Place::Tcp(hosts) if hosts.len() == 1 && hosts[0].starts_with("http://") => {
                 let channel = Endpoint::from_shared(hosts[0].clone())
@@ -194,6 +189,16 @@ impl Store {
     fn unreachable(&self, reason: &str) -> Error {
         Error::Unreachable { url: self.url.to_string(), reason: reason.to_owned() }
     }
+}
+
+async fn unix_client(path: PathBuf) -> Result<Client, etcd_client::Error> {
+    let connector = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    // The authority is not used on a unix socket, but HTTP/2 wants one.
+    let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector);
+    Client::from_channel(etcd_client::Channel::Tonic(channel), None).await
 }
 
 /// What an error says that will not get better by itself.

@@ -8,7 +8,7 @@ use super::Error;
 
 /// Address of an etcd v3 API.
 ///
-/// `http://host:2379`, `https://a:2379,b:2379` (a scheme before each or before the first), or `unix:///path/of/socket`. A path
+/// `embedded`: the store of this host, at its socket in the data directory. `http://host:2379`, `https://a:2379,b:2379` (a scheme before each or before the first), or `unix:///path/of/socket`. A path
 /// after the last host is put before every key, so that several installations can share an etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreUrl {
@@ -19,17 +19,21 @@ pub struct StoreUrl {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
+    Embedded,
     Unix(PathBuf),
     Tcp(Vec<String>),
 }
 
-const EXPECTED: &str = "unix:///PATH, http://HOST:PORT or https://HOST:PORT, several hosts separated by commas";
+const EXPECTED: &str = "embedded, unix:///PATH, http://HOST:PORT or https://HOST:PORT, several hosts separated by commas";
 
 impl FromStr for StoreUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = || Error::BadRequest { what: "store URL", found: format!("{text:?}"), expected: EXPECTED };
+        if text == "embedded" {
+            return Ok(Self { place: Place::Embedded, prefix: String::new() });
+        }
         if let Some(path) = text.strip_prefix("unix://") {
             if !path.starts_with('/') {
                 return Err(bad());
@@ -63,9 +67,18 @@ impl FromStr for StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// Whether it is the store of this host, which `wicapd run` brings with it.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.place == Place::Embedded
+    }
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
+            Place::Embedded => f.write_str("embedded"),
             Place::Unix(path) => write!(f, "unix://{}", path.display()),
             Place::Tcp(hosts) => write!(f, "{}{}", hosts.join(","), self.prefix),
         }
@@ -82,6 +95,7 @@ mod tests {
             ("http://127.0.0.1:2379", "http://127.0.0.1:2379"),
             ("https://a:1,b:2", "https://a:1,https://b:2"),
             ("https://a:1,https://b:2/x/y/", "https://a:1,https://b:2/x/y"),
+            ("embedded", "embedded"),
             ("unix:///run/wicap.sock", "unix:///run/wicap.sock"),
             ("http://[::1]:2379", "http://[::1]:2379"),
         ] {

@@ -1,0 +1,66 @@
+//! `wicapd run`: controllers, and by default the store that they share.
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+use wicap::api::stack::default_host;
+use wicap::clock::Clock;
+use wicap::controllers::{Context, Selection, run};
+use wicap::observe::engine::Engine;
+use wicap::store::{Store, StoreUrl};
+
+use crate::embedded::Serving;
+use crate::{Failure, until_told_to_end};
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where the store is: `embedded` runs it in this process; else the etcd v3 API at `unix:///PATH` or
+    /// `http(s)://HOST:PORT[,...][/KEY-PREFIX]`.
+    #[arg(long, env = "WICAP_STORE", default_value = "embedded", value_name = "URL")]
+    store: StoreUrl,
+    #[command(flatten)]
+    serving: Serving,
+    /// Which controllers: all, or some of observer,planner,actuator,session,soak,gc.
+    #[arg(long, default_value = "all", value_name = "NAMES")]
+    controllers: Selection,
+    /// The host whose stacks the observer and the actuator serve: those whose spec.host is this name.
+    #[arg(long, env = "WICAP_HOST", default_value_t = default_host(), value_name = "NAME")]
+    host: String,
+    /// The Docker engine of that host.
+    #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock", value_name = "URL")]
+    docker: String,
+}
+
+impl Run {
+    pub async fn run(self) -> Result<(), Failure> {
+        let engine = Engine::new(&self.docker).map_err(|e| Failure::Start(format!("--docker: {e}")))?;
+        let identity = format!("{}-{}-{}", self.host, std::process::id(), &uuid::Uuid::new_v4().to_string()[..8]);
+        let shutdown = until_told_to_end()?;
+        // The store goes on until the controllers have said their last word to it.
+        let store_shutdown = CancellationToken::new();
+        let (store, served) = if self.store.is_embedded() {
+            let served = self.serving.start(store_shutdown.clone()).await?;
+            let client = served.store.client().await.map_err(|e| Failure::Start(e.to_string()))?;
+            (Store::with_client(client, self.store, Clock::system()), Some(served))
+        } else {
+            let store = Store::connect(&self.store, Clock::system()).await;
+            (store.map_err(|e| Failure::Start(format!("--store: {e}")))?, None)
+        };
+        tracing::info!(store = %store.url(), host = self.host, docker = self.docker, identity, "wicapd is running");
+        let context = Context { store, host: self.host, engine, identity };
+        let Some(served) = served else {
+            run(context, &self.controllers, shutdown).await;
+            return Ok(());
+        };
+        let told = store_shutdown.clone();
+        let mut served = tokio::spawn(async move { served.ended(&told).await });
+        let ended = tokio::select! {
+            () = run(context, &self.controllers, shutdown) => {
+                store_shutdown.cancel();
+                served.await
+            }
+            // Without its store no controller can do anything; whoever started this starts it again.
+            ended = &mut served => ended,
+        };
+        ended.unwrap_or_else(|panic| Err(Failure::Run(panic.to_string())))
+    }
+}

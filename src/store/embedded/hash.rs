@@ -1,0 +1,66 @@
+//! The hash by which etcd compares the data of two members, computed over the same bytes (etcd: `server/mvcc/hash.go`), so that
+//! this store can be compared with an etcd too.
+
+use std::collections::HashMap;
+
+use super::refusal::Refusal;
+use super::tables::{NOWHERE, Place, Record, View};
+
+/// The hash of every version up to a revision that is not compacted.
+///
+/// Of what is older than the last compaction only that counts which is still there at the revision, so that it makes no
+/// difference how far the removal of the rest has got; unless nothing at all is there, and then all counts that a compaction
+/// leaves.
+pub(crate) fn hash_kv(view: &View, revision: i64) -> Result<u32, Refusal> {
+    // When each version was replaced.
+    let mut replaced: HashMap<Place, i64> = HashMap::new();
+    let mut alive = 0_usize;
+    for entry in view.revisions.range(..=(revision, i64::MAX))? {
+        let (place, value) = entry?;
+        let record = Record::decode(place.value(), value.value())?;
+        if record.before != NOWHERE
+            && replaced.insert(record.before, record.place.0).is_none()
+            && alive_at(view, record.before)?
+        {
+            alive -= 1;
+        }
+        alive += usize::from(!record.is_deletion());
+    }
+    let mut hash = crc32c::crc32c(b"key");
+    for entry in view.revisions.range(..=(revision, i64::MAX))? {
+        let (place, value) = entry?;
+        let (place, (_, _, bytes)) = (place.value(), value.value());
+        let deletion = Record::decode(place, (0, 0, bytes))?.is_deletion();
+        if place.0 <= view.compacted {
+            let gone = replaced.get(&place);
+            let counts = if alive > 0 {
+                gone.is_none() && !deletion
+            } else {
+                gone.is_none_or(|at| *at > view.compacted) && (!deletion || place.0 == view.compacted)
+            };
+            if !counts {
+                continue;
+            }
+        }
+        hash = crc32c::crc32c_append(hash, &revision_key(place.0, place.1, deletion));
+        hash = crc32c::crc32c_append(hash, bytes);
+    }
+    Ok(hash)
+}
+
+/// Whether a version is in the file and no deletion, so that it was counted.
+fn alive_at(view: &View, place: Place) -> Result<bool, Refusal> {
+    Ok(view.reader().record(place)?.is_some_and(|record| !record.is_deletion()))
+}
+
+/// A revision as etcd's key bucket names it.
+pub(crate) fn revision_key(main: i64, sub: i64, deletion: bool) -> Vec<u8> {
+    let mut key = Vec::with_capacity(18);
+    key.extend(main.to_be_bytes());
+    key.push(b'_');
+    key.extend(sub.to_be_bytes());
+    if deletion {
+        key.push(b't');
+    }
+    key
+}

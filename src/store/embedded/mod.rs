@@ -1,0 +1,381 @@
+//! The embedded store: the etcd v3 API, served by this process from one file, for one host.
+//!
+//! ```text
+//!  gRPC ── reads ──▶ View (what was committed last) ◀──────────────┐ publishes, then
+//!    │                                                             │
+//!    └── writes ──▶ queue ──▶ writer: one batch, one commit on disk ├─▶ hub ──▶ watches
+//!                             (leases, compaction: the writer's)    └─▶ answers
+//! ```
+//!
+//! Guarantees: what was answered is on the disk; a transaction is there whole or not at all; revisions, versions and answers are
+//! etcd's, up to the list in `docs/store.md`; watches get every event once, in order. Assumptions: the file system keeps what it
+//! says it has synced, and nobody else writes the file, which a lock sees to. Caveats: no replication, no authentication (the
+//! socket's permissions are what there is), and a file system that fails stops the store rather than have it guess.
+//!
+//! # Layout
+//! - [`data_dir`]: the directory, and who holds it
+//! - [`listen`]: sockets, and who may connect
+//! - `service`: the gRPC services; `check`, `refusal`: what they refuse, in etcd's words
+//! - `writer`: the one that writes; `commands`: what it may be asked; `write`, `lease`, `sweep`: what it does
+//! - [`backup`]: snapshots taken and restored; [`snapshot`]: etcd's file format for them
+//! - `tables`, `read`, `span`, `hash`: the data and how it is read
+//! - `hub`: who watches; `shared`: what the writer publishes
+//! - `compactor`: forgets old revisions by age and number
+
+pub mod backup;
+mod check;
+mod commands;
+mod compactor;
+pub mod data_dir;
+mod hash;
+mod hub;
+mod lease;
+pub mod listen;
+mod read;
+mod refusal;
+mod service;
+mod shared;
+pub mod snapshot;
+mod span;
+mod sweep;
+mod tables;
+mod write;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::Client;
+use hyper_util::rt::TokioIo;
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::transport::{Endpoint, Server};
+
+use commands::{Command, Handle};
+use data_dir::DataDir;
+pub use hub::WatchLimits;
+use lease::Leases;
+use shared::{Identity, Shared};
+use sweep::Sweep;
+use tables::{Tables, View, meta};
+use writer::{Writer, number};
+
+/// The version of the layout in the file. A newer one is refused, not guessed at.
+const FORMAT: i64 = 1;
+
+/// The first revision of an empty store, as in etcd.
+const FIRST_REVISION: i64 = 1;
+
+/// How the store behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of the file that are kept in memory. What is not is still in the kernel's cache, so that little is enough.
+    pub cache_bytes: usize,
+    /// Bytes that the file may have before writes are refused with etcd's NOSPACE alarm (etcd: `--quota-backend-bytes`).
+    pub quota_bytes: u64,
+    /// Revisions younger than this are kept for watches that resume; older ones are forgotten.
+    pub keep_age: Duration,
+    /// No more revisions than this are kept, however young.
+    pub keep_revisions: i64,
+    /// How often a quiet watch that asked for it is told how far the store is
+    /// (etcd: `--experimental-watch-progress-notify-interval`).
+    pub progress_interval: Duration,
+    /// What is kept in memory for watches.
+    pub watches: WatchLimits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 8 * 1024 * 1024,
+            // etcd's default.
+            quota_bytes: 2 * 1024 * 1024 * 1024,
+            // Longer than a controller is ever away without starting anew, and an hour of writing at full speed fits the next.
+            keep_age: Duration::from_secs(3600),
+            keep_revisions: 100_000,
+            progress_interval: Duration::from_secs(600),
+            watches: WatchLimits::default(),
+        }
+    }
+}
+
+/// Why a store cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory cannot be used; the message says what to do.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    /// The file cannot be read: it is damaged, or not a store.
+    #[error("{}: {reason}. Restore a snapshot with `wicapd store restore`, or move the file away to begin anew", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the engine says.
+        reason: redb::Error,
+    },
+    /// It was written by a newer version.
+    #[error("{}: its format is {found}, this version reads {FORMAT}: use the version that wrote it", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format that it has.
+        found: i64,
+    },
+    /// The thread that writes cannot be started.
+    #[error("the store's writer cannot be started: {0}")]
+    Thread(std::io::Error),
+    /// The store stopped because its file failed.
+    #[error("{0}")]
+    Stopped(String),
+}
+
+/// A store that is open. Dropping it without [`Embedded::close`] is what a crash is: nothing is lost but the exact time that its
+/// leases had left.
+pub struct Embedded {
+    handle: Handle,
+    options: Options,
+    writer: Option<std::thread::JoinHandle<()>>,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+    _lock: Option<DataDir>,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// Opens the store of a data directory that is held, or begins one. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error`], when the file cannot be used; it is left as it is.
+    pub fn open(directory: DataDir, options: Options) -> Result<Self, Error> {
+        let path = directory.file();
+        let broken = |reason: redb::Error| Error::File { path: path.clone(), reason };
+        if path.symlink_metadata().is_err() {
+            begin(&directory, &options).map_err(broken)?;
+        }
+        let database = builder(&options).create(&path).map_err(|e| broken(e.into()))?;
+        data_dir::make_private(&path)?;
+        let (writer, alarm) = Self::writer(database, Some(path.clone()), &options)?;
+        Self::start(writer, alarm, options, Some(directory))
+    }
+
+    /// A store in memory, all of which runs as tasks of this runtime: with a paused clock and one thread, everything that
+    /// happens in it happens in the same order each time.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn in_memory(options: Options) -> Result<Self, Error> {
+        Self::on_backend(redb::backends::InMemoryBackend::new(), options)
+    }
+
+    /// The same, on a storage of the caller's: one that fails on purpose, or remembers what was written and synced.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn on_backend(backend: impl StorageBackend, options: Options) -> Result<Self, Error> {
+        let path = PathBuf::from("(in memory)");
+        let database = builder(&options).create_with_backend(backend).map_err(|e| Error::File { path, reason: e.into() })?;
+        let (writer, alarm) = Self::writer(database, None, &options)?;
+        Self::start(writer, alarm, options, None)
+    }
+
+    /// Reads the state that is beside the tables, and makes the tables of a new file.
+    fn writer(
+        database: Database,
+        file: Option<PathBuf>,
+        options: &Options,
+    ) -> Result<(Writer, watch::Receiver<Option<Instant>>), Error> {
+        let path = file.clone().unwrap_or_else(|| "(in memory)".into());
+        let broken = |reason: redb::Error| Error::File { path: path.clone(), reason };
+        let state = State::read(&database).map_err(broken)?;
+        if state.format != FORMAT {
+            return Err(Error::Format { path, found: state.format });
+        }
+        let view = database.begin_read().map_err(redb::Error::from);
+        let view = view.and_then(|view| View::new(view, state.revision, state.compacted)).map_err(broken)?;
+        let shared = Arc::new(Shared::new(state.identity, file, view, options.watches));
+        shared.set_no_space(state.no_space);
+        let (alarm, wake) = watch::channel(state.leases.first_deadline());
+        let writer = Writer {
+            database,
+            shared,
+            revision: state.revision,
+            compacted: state.compacted,
+            leases: state.leases,
+            sweep: Sweep::new(state.swept, state.compacted),
+            quota: options.quota_bytes,
+            alarm,
+            clock_written: Instant::now(),
+        };
+        Ok((writer, wake))
+    }
+
+    fn start(
+        writer: Writer,
+        alarm: watch::Receiver<Option<Instant>>,
+        options: Options,
+        lock: Option<DataDir>,
+    ) -> Result<Self, Error> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let handle = Handle { shared: writer.shared.clone(), writer: commands };
+        let mut tasks = vec![
+            AbortOnDropHandle::new(tokio::spawn(wake(alarm, handle.writer.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(compactor::run(handle.clone(), options.keep_age, options.keep_revisions))),
+        ];
+        let mut thread = None;
+        if lock.is_some() {
+            let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(inbox));
+            thread = Some(writer.map_err(Error::Thread)?);
+        } else {
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(writer.run_as_task(inbox))));
+        }
+        Ok(Self { handle, options, writer: thread, _tasks: tasks, _lock: lock })
+    }
+
+    /// A client that is connected through memory.
+    ///
+    /// # Errors
+    /// [`etcd_client::Error`], which does not happen to a channel that is made here.
+    pub async fn client(&self) -> Result<Client, etcd_client::Error> {
+        let (handle, options) = (self.handle.clone(), self.options.clone());
+        let connector = tower::service_fn(move |_| {
+            let (handle, options) = (handle.clone(), options.clone());
+            async move {
+                // As much as a socket would hold.
+                let (ours, theirs) = tokio::io::duplex(256 * 1024);
+                let router = service::router(Server::builder(), &handle, &options, &[]);
+                tokio::spawn(router.serve_with_incoming(futures::stream::iter([Ok::<_, std::io::Error>(theirs)])));
+                Ok::<_, std::io::Error>(TokioIo::new(ours))
+            }
+        });
+        let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector);
+        Client::from_channel(etcd_client::Channel::Tonic(channel), None).await
+    }
+
+    /// Waits until its file fails, or it is closed, and says why nothing is answered any more.
+    pub async fn failed(&self) -> String {
+        self.handle.shared.ended.cancelled().await;
+        self.handle.shared.stopped().to_string()
+    }
+
+    /// Ends it in good order: what was asked before is answered, and leases keep exactly the time that they have left.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when its file has failed.
+    pub async fn close(mut self) -> Result<(), Error> {
+        let closed = self.handle.ask(Command::Close).await;
+        self.handle.shared.stop("it has been closed".to_owned());
+        if let Some(writer) = self.writer.take() {
+            // It ends after it has answered, and takes the file with it: another may then open it at once.
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        closed.map_err(|refusal| Error::Stopped(refusal.to_string()))
+    }
+}
+
+/// Makes the file of a new store. It gets its name when it is whole: one that the engine has only begun when it is killed is a
+/// file that the engine refuses ever after.
+fn begin(directory: &DataDir, options: &Options) -> Result<(), redb::Error> {
+    let path = directory.file();
+    let unfinished = path.with_extension("beginning");
+    // Left behind by one that was killed.
+    let _ = std::fs::remove_file(&unfinished);
+    builder(options).create(&unfinished)?.close()?;
+    std::fs::rename(&unfinished, &path)?;
+    std::fs::File::open(directory.path())?.sync_all()?;
+    Ok(())
+}
+
+fn builder(options: &Options) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes);
+    builder
+}
+
+/// Sends the writer a word when the time has come that it named last.
+async fn wake(mut alarm: watch::Receiver<Option<Instant>>, writer: mpsc::UnboundedSender<Command>) {
+    loop {
+        let next = *alarm.borrow_and_update();
+        let ring = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = ring => {
+                if writer.send(Command::Tick).is_err() {
+                    return;
+                }
+                // Until the writer has come to it and named another time, there is nothing to wait for.
+                if alarm.changed().await.is_err() {
+                    return;
+                }
+            }
+            changed = alarm.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// What a file says beside its data.
+struct State {
+    format: i64,
+    revision: i64,
+    compacted: i64,
+    swept: i64,
+    leases: Leases,
+    identity: Identity,
+    no_space: bool,
+}
+
+impl State {
+    fn read(database: &Database) -> Result<Self, redb::Error> {
+        let transaction = database.begin_write()?;
+        let state = {
+            let mut tables = Tables::open(&transaction)?;
+            if number(&tables.meta, meta::FORMAT)?.is_none() {
+                tables.meta.insert(meta::FORMAT, FORMAT)?;
+                tables.meta.insert(meta::CLUSTER, rand::random::<i64>())?;
+                tables.meta.insert(meta::MEMBER, rand::random::<i64>())?;
+            }
+            let clock = number(&tables.meta, meta::CLOCK)?.unwrap_or(0);
+            let mut leases = Leases::new(clock);
+            for entry in tables.leases.iter()? {
+                let (id, stored) = entry?;
+                leases.restore(id.value(), stored.value());
+            }
+            // Their ends are now counted from this opening; what the file says of them is from before.
+            for (id, stored) in leases.exact() {
+                tables.leases.insert(id, stored)?;
+            }
+            let last = tables.revisions.last()?.map_or(FIRST_REVISION, |(place, _)| place.value().0);
+            let get = |name| number(&tables.meta, name);
+            Self {
+                format: get(meta::FORMAT)?.unwrap_or(0),
+                revision: last.max(get(meta::REVISION)?.unwrap_or(FIRST_REVISION)),
+                compacted: get(meta::COMPACTED)?.unwrap_or(-1),
+                swept: get(meta::SWEPT)?.unwrap_or(0),
+                leases,
+                identity: Identity {
+                    cluster: get(meta::CLUSTER)?.unwrap_or(0).cast_unsigned(),
+                    member: get(meta::MEMBER)?.unwrap_or(0).cast_unsigned(),
+                },
+                no_space: get(meta::NO_SPACE)?.unwrap_or(0) != 0,
+            }
+        };
+        transaction.commit()?;
+        Ok(state)
+    }
+}
+
+/// The socket of a data directory.
+#[must_use]
+pub fn socket_of(directory: &Path) -> PathBuf {
+    directory.join("store.sock")
+}

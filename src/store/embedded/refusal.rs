@@ -1,0 +1,80 @@
+//! Why a request is not carried out, in etcd's own codes and words: its clients tell refusals apart by them
+//! (etcd: `api/v3rpc/rpctypes/error.go`).
+
+use tonic::{Code, Status};
+
+/// A request that changed nothing, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("etcdserver: key is not provided")]
+    EmptyKey,
+    /// `ignore_value` or `ignore_lease` for a key that does not exist, or an operation of a transaction that says nothing.
+    #[error("etcdserver: key not found")]
+    KeyNotFound,
+    #[error("etcdserver: value is provided")]
+    ValueProvided,
+    #[error("etcdserver: lease is provided")]
+    LeaseProvided,
+    #[error("etcdserver: too many operations in txn request")]
+    TooManyOps,
+    #[error("etcdserver: duplicate key given in txn request")]
+    DuplicateKey,
+    #[error("etcdserver: invalid sort option")]
+    InvalidSort,
+    /// A comparison by an operator or of a field that nobody knows.
+    #[error("etcdserver: invalid comparison in txn request")]
+    InvalidCompare,
+    #[error("etcdserver: request is too large")]
+    TooLarge,
+    #[error("etcdserver: mvcc: required revision has been compacted")]
+    Compacted,
+    #[error("etcdserver: mvcc: required revision is a future revision")]
+    FutureRevision,
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    #[error("etcdserver: requested lease not found")]
+    LeaseNotFound,
+    #[error("etcdserver: lease already exists")]
+    LeaseExists,
+    #[error("etcdserver: too large lease TTL")]
+    LeaseTtlTooLarge,
+    /// What a store for one host does not have.
+    #[error("the embedded store does not support {0}")]
+    Unsupported(&'static str),
+    /// A snapshot could not be made: there is no room for it in the directory of temporary files, most likely.
+    #[error("the snapshot could not be made: {0}")]
+    Snapshot(String),
+    /// The file can no longer be read or written. Nothing more is acknowledged; a restart opens what was.
+    #[error("the store has stopped: {0}")]
+    Stopped(String),
+}
+
+impl From<redb::StorageError> for Refusal {
+    fn from(error: redb::StorageError) -> Self {
+        Self::Stopped(error.to_string())
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::EmptyKey
+            | Refusal::KeyNotFound
+            | Refusal::ValueProvided
+            | Refusal::LeaseProvided
+            | Refusal::TooManyOps
+            | Refusal::DuplicateKey
+            | Refusal::InvalidSort
+            | Refusal::InvalidCompare
+            | Refusal::TooLarge => Code::InvalidArgument,
+            Refusal::Compacted | Refusal::FutureRevision | Refusal::LeaseTtlTooLarge => Code::OutOfRange,
+            Refusal::NoSpace => Code::ResourceExhausted,
+            Refusal::LeaseNotFound => Code::NotFound,
+            Refusal::LeaseExists => Code::FailedPrecondition,
+            Refusal::Unsupported(_) => Code::Unimplemented,
+            Refusal::Snapshot(_) => Code::Internal,
+            Refusal::Stopped(_) => Code::Unavailable,
+        };
+        Self::new(code, refusal.to_string())
+    }
+}
