@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::etcd::Etcd;
+use support::server::Server;
 use support::wicapctl;
 
 fn stack(change: impl FnOnce(&mut Value)) -> String {
@@ -208,15 +208,15 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
 }
 
 /// Everything that is stored, whoever stored it.
-async fn stored(etcd: &Etcd) -> usize {
+async fn stored(server: &Server) -> usize {
     let options = etcd_client::GetOptions::new().with_all_keys().with_count_only();
-    usize::try_from(etcd.client().await.get("", Some(options)).await.unwrap().count()).unwrap()
+    usize::try_from(server.client().await.get("", Some(options)).await.unwrap().count()).unwrap()
 }
 
 #[tokio::test]
 async fn each_bad_manifest_is_refused_with_what_is_wrong_and_nothing_is_stored() {
-    let etcd = Etcd::start().await;
-    let url = etcd.url();
+    let server = Server::start().await;
+    let url = server.url();
     let directory = tempfile::tempdir().unwrap();
     let cases = bad_manifests();
     assert!(cases.len() >= 12);
@@ -227,24 +227,24 @@ async fn each_bad_manifest_is_refused_with_what_is_wrong_and_nothing_is_stored()
             let said = wicapctl(&url, &["apply", "-f", argument], input);
             let expected = format!("{place}: {}\n", expected.replace("FILE", place));
             assert_eq!((said.code, said.out.as_str(), said.err), (4, "", expected), "{what}");
-            assert_eq!(stored(&etcd).await, 0, "{what}");
+            assert_eq!(stored(&server).await, 0, "{what}");
         }
     }
 }
 
 #[tokio::test]
 async fn the_manifests_are_good_but_for_what_is_wrong_with_them() {
-    let etcd = Etcd::start().await;
+    let server = Server::start().await;
     let good = [stack(|_| {}), session(|_| {}), policy(|_| {}), soak(|_| {})];
-    let said = wicapctl(&etcd.url(), &["apply", "-f", "-"], &good.join("\n"));
+    let said = wicapctl(&server.url(), &["apply", "-f", "-"], &good.join("\n"));
     assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(stored(&etcd).await, 4);
+    assert_eq!(stored(&server).await, 4);
 }
 
 #[tokio::test]
 async fn of_a_batch_with_one_bad_document_nothing_is_stored() {
-    let etcd = Etcd::start().await;
-    let url = etcd.url();
+    let server = Server::start().await;
+    let url = server.url();
     let good = policy(|_| {});
     for (what, bad, _) in bad_manifests() {
         // Text that cannot be parsed takes what stands beside it along.
@@ -252,7 +252,7 @@ async fn of_a_batch_with_one_bad_document_nothing_is_stored() {
         for batch in [first, second] {
             let said = wicapctl(&url, &["apply", "-f", "-"], &batch);
             assert_eq!((said.code, said.out.as_str()), (4, ""), "{what}: {said:?}");
-            assert_eq!(stored(&etcd).await, 0, "{what}");
+            assert_eq!(stored(&server).await, 0, "{what}");
         }
     }
     // In a directory the good file comes first.
@@ -264,5 +264,5 @@ async fn of_a_batch_with_one_bad_document_nothing_is_stored() {
     let expected =
         format!("{path}/b.json: WicapStack \"s\": spec.services: found an empty list, expected at least one service\n");
     assert_eq!((said.code, said.err), (4, expected));
-    assert_eq!(stored(&etcd).await, 0);
+    assert_eq!(stored(&server).await, 0);
 }

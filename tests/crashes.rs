@@ -15,7 +15,7 @@ use std::time::Duration;
 use etcd_client::{Client, EventType, WatchOptions};
 use serde_json::json;
 use support::docker::{EngineLog, Hold, Proxy, docker};
-use support::etcd::Etcd;
+use support::server::Server;
 use support::{Daemon, Example, PATIENCE, action_runs, apply, available, connect, phase, until, until_within};
 use wicap::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, Cause, CauseKind, StepKind};
 use wicap::api::soak::{SoakPhase, SoakRun};
@@ -53,18 +53,18 @@ struct Cluster {
     proxy: Proxy,
     example: Example,
     store: Store,
-    etcd: Client,
+    client: Client,
     url: String,
-    _etcd: Etcd,
+    _server: Server,
 }
 
 impl Cluster {
     async fn start(name: &str, hold_off: &str) -> Self {
-        let etcd = Etcd::start().await;
+        let server = Server::start().await;
         let example = Example::new(name);
-        let (url, proxy, log) = (etcd.url(), Proxy::new(example.path()), EngineLog::of(&example));
-        let (store, client) = (connect(&url).await, etcd.client().await);
-        let mut cluster = Self { daemons: Vec::new(), log, proxy, example, store, etcd: client, url, _etcd: etcd };
+        let (url, proxy, log) = (server.url(), Proxy::new(example.path()), EngineLog::of(&example));
+        let (store, client) = (connect(&url).await, server.client().await);
+        let mut cluster = Self { daemons: Vec::new(), log, proxy, example, store, client, url, _server: server };
         for controller in CONTROLLERS.into_iter().chain(CONTROLLERS) {
             cluster.join(controller);
         }
@@ -94,14 +94,14 @@ impl Cluster {
     async fn leader(&self, controller: &str) -> String {
         let of_host = matches!(controller, "observer" | "actuator");
         let key = format!("/wicap.dev/leader/{controller}{}", if of_host { ".localhost" } else { "" });
-        let mut etcd = self.etcd.clone();
-        let held = etcd.get(key.as_str(), None).await.unwrap();
+        let mut client = self.client.clone();
+        let held = client.get(key.as_str(), None).await.unwrap();
         let alive = |identity: &str| self.daemons.iter().any(|(_, d)| d.pid() == pid(identity));
         if let Some(holder) = held.kvs().first().map(|kv| kv.value_str().unwrap()).filter(|i| alive(i)) {
             return holder.to_owned();
         }
         let from = held.header().unwrap().revision() + 1;
-        let mut changes = etcd.watch(key, Some(WatchOptions::new().with_start_revision(from))).await.unwrap();
+        let mut changes = client.watch(key, Some(WatchOptions::new().with_start_revision(from))).await.unwrap();
         let elected = async {
             loop {
                 let change = changes.message().await.unwrap().unwrap();

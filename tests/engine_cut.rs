@@ -5,8 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::docker::{EngineLog, Proxy, docker};
-use support::etcd::Etcd;
-use support::{Daemon, Example, action_runs, apply, available, connect, phase, until, until_within};
+use support::server::Server;
+use support::{Daemon, Example, action_runs, apply, available, connect, phase, until, until_settled, until_within};
 use wicap::api::action::ActionPhase;
 use wicap::api::reason;
 use wicap::api::stack::{ServiceState, WicapStack};
@@ -20,15 +20,15 @@ fn states(stack: &WicapStack) -> Vec<ServiceState> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_from_the_engine_makes_services_unknown_and_nothing_is_done_until_it_ends() {
-    let etcd = Etcd::start().await;
+    let server = Server::start().await;
     let example = Example::new("cut");
     let proxy = Proxy::new(example.path());
-    let url = etcd.url();
+    let url = server.url();
     let store = connect(&url).await;
     let _near = Daemon::start(&url, example.path(), &["--controllers", "observer,actuator", "--docker", &proxy.url()]);
     let _far = Daemon::start(&url, example.path(), &["--controllers", "planner,session,soak,gc"]);
     apply(&url, &[example.stack(|_| {}), example.policy(), example.session("night", "Assist")]);
-    until::<WicapStack>(&store, "wicap", "Available", available).await;
+    until_settled(&store).await;
     let before = action_runs(&store).await.len();
     let log = EngineLog::of(&example);
 

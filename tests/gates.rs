@@ -3,7 +3,7 @@
 mod support;
 
 use support::docker::{EngineLog, docker};
-use support::etcd::Etcd;
+use support::server::Server;
 use support::{Daemon, Example, action_runs, apply, available, blocked_by, connect, planned, until};
 use wicap::api::reason;
 use wicap::api::stack::{DriftKind, ServiceState, WicapStack};
@@ -74,10 +74,10 @@ const HURTS: [Hurt; 5] = [
 ];
 
 async fn nothing_is_done(name: &str, mode: Option<&str>, says: &str) {
-    let etcd = Etcd::start().await;
+    let server = Server::start().await;
     let example = Example::new(name);
     example.compose(&["up", "--detach", "redis", "scout", "processor", "ui"]);
-    let url = etcd.url();
+    let url = server.url();
     let _daemon = Daemon::start(&url, example.path(), &[]);
     let store = connect(&url).await;
     apply(&url, &[example.stack(|_| {}), example.policy()]);

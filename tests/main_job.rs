@@ -3,22 +3,22 @@
 mod support;
 
 use support::docker::{EngineLog, docker};
-use support::etcd::Etcd;
-use support::{Daemon, Example, action_runs, apply, available, connect, until, wicapctl};
+use support::server::Server;
+use support::{Daemon, Example, action_runs, apply, available, connect, until, until_settled, wicapctl};
 use wicap::api::action::{ActionKind, ActionPhase};
 use wicap::api::soak::{SoakPhase, SoakRun, Verdict};
 use wicap::api::stack::WicapStack;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declared_stack_comes_up_is_hurt_and_is_mended() {
-    let etcd = Etcd::start().await;
+    let server = Server::start().await;
     let example = Example::new("main");
-    let url = etcd.url();
+    let url = server.url();
     let log = EngineLog::of(&example);
     let _daemon = Daemon::start(&url, example.path(), &[]);
     let store = connect(&url).await;
     apply(&url, &[example.stack(|_| {}), example.policy(), example.session("night", "Assist")]);
-    until::<WicapStack>(&store, "wicap", "Available", available).await;
+    until_settled(&store).await;
     apply(&url, &[example.soak(8)]);
     until::<SoakRun>(&store, "soak", "Soaking", |s| s.status.as_ref().is_some_and(|s| s.phase == SoakPhase::Soaking)).await;
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::docker::{EngineLog, docker};
-use support::etcd::Etcd;
 use support::proxy::Proxy;
-use support::{Daemon, Example, apply, connect, until};
+use support::server::Server;
+use support::{Daemon, Example, apply, connect, until, until_settled};
 use wicap::api::action::{ActionPhase, ActionRun};
 use wicap::api::policy::ControlPolicy;
 use wicap::api::session::{ControlSession, SessionPhase};
@@ -39,15 +39,15 @@ fn expires(session: &ControlSession) -> Time {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_was_away_for_half_a_minute_costs_nothing_but_the_time() {
-    let mut etcd = Etcd::start().await;
+    let mut server = Server::start().await;
     let example = Example::new("outage");
-    let url = etcd.url();
+    let url = server.url();
     let log = EngineLog::of(&example);
     let mut daemon = Daemon::start(&url, example.path(), &[]);
     let pid = daemon.pid();
     let store = connect(&url).await;
     apply(&url, &[example.stack(|_| {}), example.policy(), example.session("night", "Assist")]);
-    until::<WicapStack>(&store, "wicap", "Available", available).await;
+    until_settled(&store).await;
     // Stacks of a host that nobody serves, for sessions of their own.
     let elsewhere = |name: &str| {
         example.stack(|s| {
@@ -69,7 +69,7 @@ async fn a_store_that_was_away_for_half_a_minute_costs_nothing_but_the_time() {
     let soaking = until::<SoakRun>(&store, "soak", "Soaking", is_soaking).await;
     let since = soaking.status.unwrap().soaking_since.unwrap();
 
-    etcd.stop();
+    server.stop();
     docker(&["kill", &example.container("processor")]);
     tokio::time::sleep(OUTAGE).await;
     log.settle(&example, "ui");
@@ -77,7 +77,7 @@ async fn a_store_that_was_away_for_half_a_minute_costs_nothing_but_the_time() {
     assert!(daemon.is_running());
     let (back, back_at) = (Instant::now(), Time::now());
     assert!(back_at > expires(&early) && back_at < expires(&late), "the test was too slow to say anything");
-    etcd.resume().await;
+    server.resume().await;
 
     // What is stored says Available until somebody looks again.
     until::<WicapStack>(&store, "wicap", "mended", |s| {
@@ -116,20 +116,20 @@ async fn a_store_that_was_away_for_half_a_minute_costs_nothing_but_the_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_and_compacted_while_a_process_was_cut_off_is_what_it_acts_on() {
-    let etcd = Etcd::start().await;
+    let server = Server::start().await;
     let example = Example::new("compacted");
-    let url = etcd.url();
+    let url = server.url();
     let proxy = Proxy::before(&url).await;
     let log = EngineLog::of(&example);
     let mut daemon = Daemon::start(&proxy.url(), example.path(), &[]);
     let store = connect(&url).await;
     apply(&url, &[example.stack(|_| {}), example.policy(), example.session("night", "Assist")]);
-    until::<WicapStack>(&store, "wicap", "Available", available).await;
+    until_settled(&store).await;
     let leader = |client: etcd_client::Client| async move {
         let mut client = client;
         client.get("/wicap.dev/leader/planner", None).await.unwrap().kvs()[0].create_revision()
     };
-    let led = leader(etcd.client().await).await;
+    let led = leader(server.client().await).await;
 
     // For less than a lease lives: the leaders keep leading, with the caches they have.
     proxy.cut();
@@ -144,7 +144,7 @@ async fn what_was_changed_and_compacted_while_a_process_was_cut_off_is_what_it_a
             s["spec"]["compose"]["project"] = json!(format!("{}-other", example.project));
         })],
     );
-    etcd.compact().await;
+    server.compact().await;
     proxy.mend();
     let cut_for = cut.elapsed();
 
@@ -161,7 +161,7 @@ async fn what_was_changed_and_compacted_while_a_process_was_cut_off_is_what_it_a
     .await;
     let anew = daemon.logged().matches("history is gone; listing anew").count();
     assert!(anew > 0, "no watch was behind the compaction");
-    assert_eq!(leader(etcd.client().await).await, led, "the leader was another, with caches of its own");
+    assert_eq!(leader(server.client().await).await, led, "the leader was another, with caches of its own");
     log.settle(&example, "ui");
     assert_eq!(log.count("start", "processor"), 1, "{:?}", log.changes());
     let runs = store.api::<ActionRun>().list(&ListParams::default()).await.unwrap().items;

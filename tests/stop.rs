@@ -3,7 +3,7 @@
 mod support;
 
 use support::docker::{EngineLog, Hold, Proxy, docker};
-use support::etcd::Etcd;
+use support::server::Server;
 use support::{Daemon, Example, action_runs, apply, available, blocked_by, connect, phase, planned, until, wicapctl};
 use wicap::api::action::{ActionPhase, ActionRun};
 use wicap::api::stack::WicapStack;
@@ -20,22 +20,22 @@ struct Scene {
     example: Example,
     store: Store,
     url: String,
-    _etcd: Etcd,
+    _server: Server,
 }
 
 impl Scene {
     async fn new(name: &str, hold_off: &str, controllers: &[&str]) -> Self {
-        let etcd = Etcd::start().await;
+        let server = Server::start().await;
         let example = Example::new(name);
         example.compose(&["up", "--detach", "redis", "scout", "processor", "ui"]);
-        let url = etcd.url();
+        let url = server.url();
         let daemons = vec![Daemon::start(&url, example.path(), controllers)];
         let store = connect(&url).await;
         let stack = example.stack(|s| s["spec"]["defaults"]["recovery"]["holdOff"] = hold_off.into());
         apply(&url, &[stack, example.policy(), example.session("night", "Assist")]);
         until::<WicapStack>(&store, "wicap", "Available", available).await;
         let log = EngineLog::of(&example);
-        Self { daemons, log, example, store, url, _etcd: etcd }
+        Self { daemons, log, example, store, url, _server: server }
     }
 
     fn kill(&self, service: &str) {

@@ -1,4 +1,4 @@
-//! The watch on a real etcd: cut off, compacted meanwhile, silent, stopped and started again. Nothing is missed and nothing that
+//! The watch, on etcd and on the embedded store: cut off, compacted meanwhile, silent, stopped and started again. Nothing is missed and nothing that
 //! is gone stays.
 
 mod support;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::watcher::Event;
-use support::etcd::Etcd;
 use support::proxy::{Lose, Proxy};
+use support::server::Server;
 use support::{PATIENCE, connect};
 use wicap::api::Object;
 use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
@@ -103,9 +103,9 @@ fn watcher(
 
 #[tokio::test]
 async fn a_watch_that_was_cut_off_goes_on_where_it_was() {
-    let etcd = Etcd::start().await;
-    let proxy = Proxy::before(&etcd.url()).await;
-    let (near, far) = (connect(&etcd.url()).await.api(), connect(&proxy.url()).await.api());
+    let server = Server::start().await;
+    let proxy = Proxy::before(&server.url()).await;
+    let (near, far) = (connect(&server.url()).await.api(), connect(&proxy.url()).await.api());
     put(&near, "a", "1").await;
     put(&near, "b", "1").await;
     let mut watcher = watcher(&far, &WatchParams::default());
@@ -137,8 +137,8 @@ async fn a_watch_that_was_cut_off_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn every_change_is_shown_in_its_order_while_the_connection_holds() {
-    let etcd = Etcd::start().await;
-    let api = connect(&etcd.url()).await.api();
+    let server = Server::start().await;
+    let api = connect(&server.url()).await.api();
     let mut watcher = watcher(&api, &WatchParams::default());
     watcher.until("listed", |w| !w.said.is_empty()).await;
     put(&api, "a", "0").await;
@@ -157,9 +157,9 @@ async fn every_change_is_shown_in_its_order_while_the_connection_holds() {
 
 #[tokio::test]
 async fn a_watch_that_was_compacted_while_it_was_cut_off_lists_anew() {
-    let etcd = Etcd::start().await;
-    let proxy = Proxy::before(&etcd.url()).await;
-    let (near, far) = (connect(&etcd.url()).await.api(), connect(&proxy.url()).await.api());
+    let server = Server::start().await;
+    let proxy = Proxy::before(&server.url()).await;
+    let (near, far) = (connect(&server.url()).await.api(), connect(&proxy.url()).await.api());
     for name in ["changed", "deleted", "replaced", "untouched"] {
         put(&near, name, "1").await;
     }
@@ -177,7 +177,7 @@ async fn a_watch_that_was_compacted_while_it_was_cut_off_lists_anew() {
         put(&near, "created", &reason).await;
         put(&near, "briefly", &reason).await;
         remove(&near, "briefly").await;
-        etcd.compact().await;
+        server.compact().await;
         proxy.mend();
         let wanted = [("changed", &*reason), ("created", &*reason), ("replaced", &*reason), ("untouched", "1")];
         watcher.until_known(&wanted).await;
@@ -190,9 +190,9 @@ async fn a_watch_that_was_compacted_while_it_was_cut_off_lists_anew() {
 
 #[tokio::test]
 async fn a_connection_that_has_fallen_silent_is_noticed_and_got_over() {
-    let etcd = Etcd::start().await;
-    let proxy = Proxy::before(&etcd.url()).await;
-    let (near, far) = (connect(&etcd.url()).await.api(), connect(&proxy.url()).await.api());
+    let server = Server::start().await;
+    let proxy = Proxy::before(&server.url()).await;
+    let (near, far) = (connect(&server.url()).await.api(), connect(&proxy.url()).await.api());
     put(&near, "a", "1").await;
     let mut watcher = watcher(&far, &WatchParams::default());
     watcher.until_known(&[("a", "1")]).await;
@@ -213,8 +213,8 @@ async fn a_connection_that_has_fallen_silent_is_noticed_and_got_over() {
 
 #[tokio::test]
 async fn a_watch_with_nothing_to_say_is_not_taken_for_a_broken_one() {
-    let etcd = Etcd::start().await;
-    let api = connect(&etcd.url()).await.api();
+    let server = Server::start().await;
+    let api = connect(&server.url()).await.api();
     put(&api, "a", "1").await;
     let mut watcher = watcher(&api, &WatchParams::default());
     watcher.until_known(&[("a", "1")]).await;
@@ -228,9 +228,9 @@ async fn a_watch_with_nothing_to_say_is_not_taken_for_a_broken_one() {
 
 #[tokio::test]
 async fn a_watch_that_is_cut_off_again_and_again_misses_nothing_of_many_objects() {
-    let etcd = Etcd::start().await;
-    let proxy = Proxy::before(&etcd.url()).await;
-    let (near, far) = (connect(&etcd.url()).await.api(), connect(&proxy.url()).await.api());
+    let server = Server::start().await;
+    let proxy = Proxy::before(&server.url()).await;
+    let (near, far) = (connect(&server.url()).await.api(), connect(&proxy.url()).await.api());
     put(&near, "s000", "0").await;
     let mut watcher = watcher(&far, &WatchParams::default());
     watcher.until("listed", |w| !w.cache.is_empty()).await;
@@ -253,9 +253,9 @@ async fn a_watch_that_is_cut_off_again_and_again_misses_nothing_of_many_objects(
 
 #[tokio::test]
 async fn a_watch_that_breaks_between_its_opening_and_what_it_missed_misses_nothing() {
-    let etcd = Etcd::start().await;
-    let proxy = Proxy::before(&etcd.url()).await;
-    let (near, far) = (connect(&etcd.url()).await.api(), connect(&proxy.url()).await.api());
+    let server = Server::start().await;
+    let proxy = Proxy::before(&server.url()).await;
+    let (near, far) = (connect(&server.url()).await.api(), connect(&proxy.url()).await.api());
     put(&near, "a", "1").await;
     let mut watcher = watcher(&far, &WatchParams::default());
     watcher.until_known(&[("a", "1")]).await;
@@ -272,8 +272,8 @@ async fn a_watch_that_breaks_between_its_opening_and_what_it_missed_misses_nothi
 
 #[tokio::test]
 async fn a_watch_outlives_a_store_that_is_killed_and_started_again() {
-    let mut etcd = Etcd::start().await;
-    let api = connect(&etcd.url()).await.api();
+    let mut server = Server::start().await;
+    let api = connect(&server.url()).await.api();
     put(&api, "a", "1").await;
     put(&api, "b", "1").await;
     let mut watcher = watcher(&api, &WatchParams::default());
@@ -281,10 +281,10 @@ async fn a_watch_outlives_a_store_that_is_killed_and_started_again() {
     put(&api, "c", "1").await;
     watcher.until("c", |w| w.cache.contains_key("c")).await;
     for round in ["2", "3"] {
-        etcd.stop();
+        server.stop();
         let before = watcher.interruptions;
         watcher.until("interrupted", |w| w.interruptions > before).await;
-        etcd.resume().await;
+        server.resume().await;
         put(&api, "a", round).await;
         remove(&api, "b").await;
         watcher.until_known(&[("a", round), ("c", "1")]).await;
@@ -296,11 +296,11 @@ async fn a_watch_outlives_a_store_that_is_killed_and_started_again() {
 
 #[tokio::test]
 async fn a_store_that_has_gone_back_is_listed_anew() {
-    let mut etcd = Etcd::start().await;
-    let mut younger = Etcd::start().await;
-    let proxy = Proxy::before(&etcd.url()).await;
+    let mut server = Server::start().await;
+    let mut younger = Server::start().await;
+    let proxy = Proxy::before(&server.url()).await;
     let far = connect(&proxy.url()).await.api();
-    let (old, new) = (connect(&etcd.url()).await.api(), connect(&younger.url()).await.api());
+    let (old, new) = (connect(&server.url()).await.api(), connect(&younger.url()).await.api());
     for i in 0..10 {
         put(&old, "a", &i.to_string()).await;
     }
@@ -308,7 +308,7 @@ async fn a_store_that_has_gone_back_is_listed_anew() {
     let mut watcher = watcher(&far, &WatchParams::default());
     watcher.until_known(&[("a", "9")]).await;
     proxy.cut();
-    etcd.stop();
+    server.stop();
     proxy.redirect(&younger.url());
     proxy.mend();
     watcher.until_known(&[("b", "of a backup")]).await;
@@ -319,8 +319,8 @@ async fn a_store_that_has_gone_back_is_listed_anew() {
 
 #[tokio::test]
 async fn an_object_that_stops_matching_is_a_delete_and_one_that_begins_to_is_an_apply() {
-    let etcd = Etcd::start().await;
-    let api = connect(&etcd.url()).await.api();
+    let server = Server::start().await;
+    let api = connect(&server.url()).await.api();
     put(&api, "a", "fire").await;
     put(&api, "b", "flood").await;
     let params = WatchParams { fields: Some("spec.reason=fire".to_owned()), ..WatchParams::default() };

@@ -1,5 +1,6 @@
 //! A real etcd of the test's own, that can be stopped, started again and compacted.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -60,14 +61,9 @@ impl Etcd {
 
     /// Whether it answers; it does not when it has ended.
     async fn launch(&mut self) -> bool {
-        let (client, peer) = (self.url(), format!("http://127.0.0.1:{}", self.peer_port));
+        let client = self.url();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log")).unwrap();
-        let child = Command::new("etcd")
-            .arg("--data-dir")
-            .arg(self.directory.path().join("data"))
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"])
+        let child = etcd_command(&self.directory.path().join("data"), &client, self.peer_port)
             .args(self.options)
             .stdout(Stdio::null())
             .stderr(log)
@@ -100,6 +96,19 @@ impl Etcd {
         let revision = client.get("x", None).await.unwrap().header().unwrap().revision();
         client.compact(revision, None).await.unwrap();
     }
+}
+
+/// An etcd of one member that serves clients at that address.
+pub fn etcd_command(data: &Path, client: &str, peer_port: u16) -> Command {
+    let peer = format!("http://127.0.0.1:{peer_port}");
+    let mut command = Command::new("etcd");
+    command
+        .arg("--data-dir")
+        .arg(data)
+        .args(["--listen-client-urls", client, "--advertise-client-urls", client])
+        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"]);
+    command
 }
 
 impl Drop for Etcd {

@@ -1,4 +1,4 @@
-//! What the end-to-end tests are made of: a real etcd, the example stack on the real engine, the real binaries, and what was
+//! What the end-to-end tests are made of: a real etcd or the embedded store, the example stack on the real engine, the real binaries, and what was
 //! seen of the engine meanwhile. Each test has its own of everything; dropping it removes it.
 
 #![allow(dead_code)] // Every test file uses its own part of this.
@@ -6,7 +6,11 @@
 
 pub mod docker;
 pub mod etcd;
+pub mod peer;
 pub mod proxy;
+pub mod server;
+pub mod store;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -277,6 +281,15 @@ pub async fn action_runs(store: &Store) -> Vec<ActionRun> {
 /// Where an ActionRun is in its life.
 pub fn phase(run: &ActionRun) -> ActionPhase {
     run.status.as_ref().map(|s| s.phase).unwrap_or_default()
+}
+
+/// Waits until the stack is available and every action that was asked for has ended. One that still waits for what it has started
+/// holds up the next.
+pub async fn until_settled(store: &Store) {
+    until::<WicapStack>(store, "wicap", "Available", available).await;
+    for run in action_runs(store).await {
+        until::<ActionRun>(store, run.name(), "ended", |run| phase(run).is_final()).await;
+    }
 }
 
 /// Waits until the object of that name is as `wanted` says, and returns it.

@@ -1,9 +1,9 @@
-//! A TCP proxy between a client and etcd, that can be cut, fall silent, or lose a request or the answer to it.
+//! A TCP proxy between a client and a store, that can be cut, fall silent, or lose a request or the answer to it.
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -41,7 +41,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of what `url` (`http://HOST:PORT`) names.
+    /// In front of what `url` (`http://HOST:PORT` or `unix:///PATH`) names.
     pub async fn before(url: &str) -> Self {
         let target = Arc::new(Mutex::new(address(url).to_owned()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -113,10 +113,9 @@ impl Drop for Proxy {
 }
 
 async fn serve(client: TcpStream, target: String, made: Line, line: watch::Receiver<Line>, trap: Trap, caught: Arc<Notify>) {
-    let Ok(server) = TcpStream::connect(target).await else { return };
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let _ = client.set_nodelay(true);
     let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+    let Some((mut from_server, mut to_server)) = reach(&target).await else { return };
     let deaf = watch::Sender::new(false);
     let silent = || line.borrow().silences != made.silences;
     let requests = async {
@@ -155,6 +154,20 @@ async fn serve(client: TcpStream, target: String, made: Line, line: watch::Recei
         () = requests => {}
         () = answers => {}
     }
+}
+
+type From = Box<dyn AsyncRead + Send + Unpin>;
+type To = Box<dyn AsyncWrite + Send + Unpin>;
+
+async fn reach(target: &str) -> Option<(From, To)> {
+    if let Some(path) = target.strip_prefix("unix://") {
+        let (from, to) = UnixStream::connect(path).await.ok()?.into_split();
+        return Some((Box::new(from), Box::new(to)));
+    }
+    let server = TcpStream::connect(target).await.ok()?;
+    let _ = server.set_nodelay(true);
+    let (from, to) = server.into_split();
+    Some((Box::new(from), Box::new(to)))
 }
 
 /// Takes the trap, if it is one of this direction and its marker is here.
