@@ -5,6 +5,7 @@
 //!
 //! # Layout
 //! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `crds`, `version`: one file a verb
+//! - `store`: the verbs on a store as a whole
 //! - `kind`, `target`: what the words of a command line mean
 //! - `manifest`, [`document`], [`merge`]: files to documents to objects
 //! - [`jsonpath`]: values inside objects
@@ -24,6 +25,7 @@ mod manifest;
 pub mod merge;
 pub mod print;
 mod stop;
+mod store;
 mod target;
 mod version;
 mod wait;
@@ -69,6 +71,8 @@ enum Verb {
     Stop(stop::Stop),
     /// Take an emergency stop back
     Resume(stop::Resume),
+    /// Save or copy the store as a whole
+    Store(store::Store),
     /// Print or write the CustomResourceDefinitions
     Crds(crds::Crds),
     /// Print the versions of this program and of the store
@@ -105,6 +109,7 @@ impl Cli {
     async fn dispatch(&self, io: &mut Io<'_>) -> Result<(), Error> {
         match &self.verb {
             Verb::Crds(crds) => crds.run(io),
+            Verb::Store(whole) => whole.run(&self.store, io).await,
             Verb::Version(version) if !version.asks_the_store() => version.run(None, io).await,
             verb => {
                 let store = Store::connect(&self.store, Clock::system()).await?;
@@ -117,6 +122,7 @@ impl Cli {
                     Verb::Stop(stop) => stop.run(&store, io).await,
                     Verb::Resume(resume) => resume.run(&store, io).await,
                     Verb::Version(version) => version.run(Some(&store), io).await,
+                    Verb::Store(whole) => whole.run(&self.store, io).await,
                     Verb::Crds(crds) => crds.run(io),
                 }
             }
@@ -155,6 +161,10 @@ mod tests {
             "stop --reason r",
             "stop --all s --reason r",
             "resume",
+            "store",
+            "store snapshot",
+            "store copy --from embedded",
+            "store copy --from embedded --to ftp://x",
             "frobnicate",
             "--store ftp://x get ws",
         ] {

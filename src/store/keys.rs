@@ -55,6 +55,37 @@ impl Keys {
         format!("{}/events/{name}", self.root)
     }
 
+    /// First key and the key after the last of all that is kept under the prefix.
+    pub(crate) fn all(&self) -> (String, String) {
+        (format!("{}/", self.root), format!("{}0", self.root))
+    }
+
+    /// The same for who leads.
+    pub(crate) fn leaders(&self) -> (String, String) {
+        (format!("{}/leader/", self.root), format!("{}/leader0", self.root))
+    }
+
+    /// The same for everything else: what comes before the leaders, and what after.
+    pub(crate) fn but_leaders(&self) -> [(String, String); 2] {
+        let ((first, end), (leader, after)) = (self.all(), self.leaders());
+        [(first, leader), (after, end)]
+    }
+
+    /// What comes before every key.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// A key without what comes before every key. `None` for a key that does not belong here.
+    pub(crate) fn relative<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(self.root.as_str())?.strip_prefix('/')
+    }
+
+    /// The key that [`Keys::relative`] makes that of.
+    pub(crate) fn absolute(&self, relative: &str) -> String {
+        format!("{}/{relative}", self.root)
+    }
+
     /// The half and the name that a key of [`Keys::both`] holds. `None` for a key that is neither.
     pub(crate) fn parse<'a>(&self, plural: &str, key: &'a [u8]) -> Option<(Half, &'a str)> {
         let rest =
@@ -80,5 +111,26 @@ mod tests {
         assert_eq!(keys.parse("wicapstacks", b"/t/wicap.dev/wicapstacks.status/a.b"), Some((Half::Status, "a.b")));
         assert_eq!(keys.parse("wicapstacks", b"/t/wicap.dev/wicapstacks/a"), Some((Half::Spec, "a")));
         assert_eq!(keys.parse("wicapstacks", b"/wicap.dev/wicapstacks/a"), None);
+    }
+
+    #[test]
+    fn every_key_but_a_leaders_is_in_one_of_two_ranges() {
+        let keys = Keys::new(&"http://h:1/t".parse().unwrap());
+        let inside = |key: &str| keys.but_leaders().iter().filter(|(from, to)| &**from <= key && key < &**to).count();
+        for key in [
+            keys.spec("a", "b"),
+            keys.spec("leaders", "b"),
+            keys.status("leader", "b"),
+            keys.event("e"),
+            keys.spec("z", "z"),
+        ] {
+            assert_eq!(inside(&key), 1, "{key}");
+        }
+        assert_eq!(inside(&keys.leader("gc")), 0);
+        assert_eq!(inside("/t/wicap.devx/a/b"), 0);
+        let key = keys.event("e");
+        assert_eq!(keys.relative(&key), Some("events/e"));
+        assert_eq!(keys.absolute("events/e"), key);
+        assert_eq!(keys.relative("/wicap.dev/events/e"), None);
     }
 }

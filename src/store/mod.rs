@@ -19,11 +19,15 @@
 //! - [`watch`]: the endless list-and-watch
 //! - [`election`]: who leads, by lease
 //! - [`events`]: Events with counts
+//! - [`backup`]: a snapshot of all that a store holds, in a file
+//! - [`copy`]: all objects from one store into another
 //! - [`embedded`]: the store itself, when there is no etcd
 //! - `keys`, `codec`, `selector`, [`url`], [`error`]: the small parts
 
 pub mod api;
+pub mod backup;
 mod codec;
+pub mod copy;
 pub mod election;
 pub mod embedded;
 pub mod error;

@@ -162,6 +162,13 @@ impl Transaction {
         self
     }
 
+    /// Deletes a key outside the two-key layout, if it has not changed since that revision.
+    pub(super) fn delete_raw(mut self, key: String, seen: i64) -> Self {
+        self.conditions.push((Compare::mod_revision(key.clone(), CompareOp::Equal, seen), key.clone()));
+        self.writes.push(Write { key, value: None, lease: 0 });
+        self
+    }
+
     fn exists(&mut self, key: String, what: &str) {
         self.conditions.push((Compare::version(key, CompareOp::Greater, 0), what.to_owned()));
     }

@@ -1,0 +1,51 @@
+//! `store`: what is done with a store as a whole.
+
+mod copy;
+mod snapshot;
+
+use clap::{Args, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::Io;
+use crate::clock::Clock;
+use crate::store::{Store as Connection, StoreUrl};
+
+/// Arguments of `store`.
+#[derive(Debug, Args)]
+pub struct Store {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Write all that the store holds to a file, in etcd's format
+    Snapshot(snapshot::Snapshot),
+    Copy(copy::Copy),
+}
+
+impl Store {
+    pub(super) async fn run(&self, url: &StoreUrl, io: &mut Io<'_>) -> Result<(), Error> {
+        match &self.verb {
+            Verb::Copy(copy) => copy.run(io).await,
+            Verb::Snapshot(snapshot) => snapshot.run(&Connection::connect(url, Clock::system()).await?, io).await,
+        }
+    }
+}
+
+/// Is cancelled when somebody wants the command to end, which then removes what it has begun. Call it inside a tokio runtime.
+fn interruption() -> Result<CancellationToken, Error> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
