@@ -1,0 +1,133 @@
+//! Random histories on a real etcd and on the embedded store: every answer, revision and watch is the same.
+//!
+//! `WICAP_DIFF_OPS` is how many operations in all; `WICAP_DIFF_SEED` runs just that seed's history, as a difference names it.
+
+mod support;
+
+mod differential {
+    pub mod answer;
+    pub mod generator;
+    pub mod operation;
+    pub mod peer;
+    pub mod runner;
+    pub mod side;
+    pub mod streams;
+}
+
+use std::time::{Duration, Instant};
+
+use differential::answer::Answer;
+use differential::peer::Peer;
+use differential::runner::{Difference, run};
+use etcd_client::{EventType, LeaseGrantOptions, PutOptions, WatchOptions};
+use futures::StreamExt;
+
+/// What the suite takes the time for.
+const OPERATIONS: usize = 20_000;
+
+/// A history starts on empty stores; after some thousand operations it has all that one can have.
+const HISTORY: std::ops::RangeInclusive<usize> = 2_000..=20_000;
+
+/// Histories at once: one waits for its watches while another computes.
+const AT_ONCE: usize = 3;
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}: found '{text}', expected a number")))
+}
+
+async fn history(seed: u64, operations: usize) -> Result<(), Box<Difference>> {
+    let (left, right) = tokio::join!(Peer::etcd(), Peer::under_test());
+    run(seed, operations, left, right, None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_histories_are_answered_as_by_etcd() {
+    let operations = variable("WICAP_DIFF_OPS").unwrap_or(OPERATIONS);
+    let seeds: Vec<(u64, usize)> = match variable("WICAP_DIFF_SEED") {
+        Some(seed) => vec![(seed, operations)],
+        None => {
+            let length = (operations / 50).clamp(*HISTORY.start(), *HISTORY.end()).min(operations);
+            // Short enough to be typed.
+            let base = u64::from(rand::random::<u32>());
+            (base..).take(operations.div_ceil(length)).map(|seed| (seed, length)).collect()
+        }
+    };
+    let (first, last, began) = (seeds[0].0, seeds[seeds.len() - 1].0, Instant::now());
+    let done: usize = seeds.iter().map(|(_, length)| length).sum();
+    println!("{done} operations, seeds {first} to {last}");
+    let mut histories = futures::stream::iter(seeds).map(|(seed, length)| history(seed, length)).buffer_unordered(AT_ONCE);
+    while let Some(outcome) = histories.next().await {
+        if let Err(difference) = outcome {
+            panic!("1 difference\n{difference}");
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = done as f64 / seconds;
+    println!("{done} operations, seeds {first} to {last}: 0 differences, {seconds:.0} s, {rate:.0} operations/s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_altered_answer_is_a_difference() {
+    let (left, right) = tokio::join!(Peer::etcd(), Peer::etcd());
+    let tamper = |index: usize, answer: &mut Answer| {
+        if index >= 40
+            && let Answer::Range { revision: Some(revision), .. } | Answer::Put { revision: Some(revision), .. } = answer
+        {
+            *revision += 1;
+        }
+    };
+    let difference = run(1, 200, left, right, Some(tamper)).await.expect_err("an answer was altered");
+    assert!((40..100).contains(&difference.index), "{difference}");
+    assert!(difference.to_string().contains("again with: hack/differential"), "{difference}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_does_not_come_is_a_difference() {
+    let (left, right) = tokio::join!(Peer::etcd(), Peer::etcd());
+    let tamper = |_: usize, answer: &mut Answer| {
+        if let Answer::Notes(notes) = answer {
+            for notes in notes.values_mut() {
+                notes.pop();
+            }
+        }
+    };
+    let difference = run(1, 200, left, right, Some(tamper)).await.expect_err("an event was left out");
+    assert!(difference.to_string().contains("watch 0, note"), "{difference}");
+}
+
+/// Expiry depends on time, so it is no part of a history: here it is on its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_expires_deletes_its_keys_at_one_revision_in_their_order() {
+    for peer in [Peer::etcd().await, Peer::under_test().await] {
+        let mut client = peer.client().await;
+        client.lease_grant(2, Some(LeaseGrantOptions::new().with_id(7))).await.unwrap();
+        for key in ["e/c", "e/a", "e/b"] {
+            client.put(key, key, Some(PutOptions::new().with_lease(7))).await.unwrap();
+        }
+        let revision = client.put("other", "", None).await.unwrap().header().unwrap().revision();
+        let options = WatchOptions::new().with_prefix().with_prev_key().with_start_revision(revision);
+        let mut stream = client.watch("e/", Some(options)).await.unwrap();
+        let answer = loop {
+            let answer = tokio::time::timeout(Duration::from_secs(20), stream.message()).await.expect("the lease expires");
+            let answer = answer.unwrap().unwrap();
+            if !answer.events().is_empty() {
+                break answer;
+            }
+        };
+        let deleted: Vec<_> = answer
+            .events()
+            .iter()
+            .map(|event| {
+                assert_eq!(event.event_type(), EventType::Delete);
+                let (kv, before) = (event.kv().unwrap(), event.prev_kv().unwrap());
+                assert_eq!((before.key(), before.value(), before.lease()), (kv.key(), kv.key(), 7));
+                (kv.key_str().unwrap().to_owned(), kv.mod_revision())
+            })
+            .collect();
+        assert_eq!(deleted, ["e/a", "e/b", "e/c"].map(|key| (key.to_owned(), revision + 1)));
+        assert_eq!(client.get("other", None).await.unwrap().header().unwrap().revision(), revision + 1);
+        assert!(client.leases().await.unwrap().leases().is_empty());
+    }
+}
