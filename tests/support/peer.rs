@@ -169,6 +169,13 @@ impl Peer {
         client(&self.address()).await
     }
 
+    /// SIGKILL: it ends in the middle of what it does.
+    pub fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
