@@ -220,11 +220,18 @@ impl Transaction {
     /// A transaction that was committed has undone its own conditions, since each of its writes compares what it replaces. So:
     /// they still hold, and nothing was written; they do not and the value is there, and it was written; they do not and another
     /// value is there, and somebody was faster, or came after.
+    ///
+    /// It is asked as what could be a write, so that it stands behind the first one where that still waits to be done: a read
+    /// could be answered from before it.
     async fn look_up(&self, reason: String) -> Result<i64, Error> {
         let Some(write) = self.writes.iter().find(|w| w.value.is_some()).or(self.writes.first()) else {
             return Err(self.store.unreachable(&reason));
         };
-        let get = || [TxnOp::get(write.key.clone(), None)];
+        // No version is below 0, so this is never done.
+        let never = Txn::new()
+            .when([Compare::version(write.key.clone(), CompareOp::Less, 0)])
+            .and_then([TxnOp::delete(write.key.clone(), None)]);
+        let get = || [TxnOp::get(write.key.clone(), None), TxnOp::txn(never.clone())];
         let txn = Txn::new().when(self.compares()).and_then(get()).or_else(get());
         let mut client = self.store.kv();
         let Ok(answer) = self.store.read(async move { client.txn(txn).await }).await else {

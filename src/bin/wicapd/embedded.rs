@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wicap::store::embedded::backup::restore;
 use wicap::store::embedded::data_dir::{DataDir, default_path};
-use wicap::store::embedded::listen::{Error, Listen, Listening, TlsFiles};
+use wicap::store::embedded::listen::{Error, Listen, Listening, TlsFiles, open_directory};
 use wicap::store::embedded::snapshot::Trailer;
 use wicap::store::embedded::{Embedded, Options};
 
@@ -108,6 +108,9 @@ impl Serving {
         let directory = DataDir::take(&self.data_dir.unwrap_or_else(default_path)).map_err(|e| failed(&e))?;
         let path = directory.path().to_owned();
         let addresses = if self.listen.is_empty() { vec![Listen::Unix(directory.socket())] } else { self.listen };
+        let inside = |address: &Listen| matches!(address, Listen::Unix(socket) if socket.parent() == Some(&path));
+        let group = self.socket_group.as_deref().filter(|_| addresses.iter().any(inside));
+        open_directory(&directory, group).map_err(|e| failed(&e))?;
         let mut listening = Vec::new();
         for address in addresses {
             listening.push(match &address {

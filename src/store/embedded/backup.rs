@@ -9,9 +9,9 @@ use etcd_client::proto::PbKeyValue as KeyValue;
 use prost::Message;
 use redb::{Database, Durability, ReadableTable, TableError};
 
-use super::data_dir::{DataDir, make_private};
+use super::data_dir::{DataDir, create_private};
 use super::refusal::Refusal;
-use super::shared::Identity;
+use super::shared::Shared;
 use super::snapshot::{self, Contents, Lease, Member, Revision, Trailer, read_snapshot, write_snapshot};
 use super::tables::{LEASES, META, NOWHERE, Place, Record, Slot, SlotValue, Tables, View, meta};
 use super::writer::number;
@@ -75,7 +75,7 @@ pub struct Restored {
 }
 
 /// Writes what a view shows to a file that has no name and goes with its last handle; returns it at its beginning.
-pub(crate) fn save(view: &View, identity: Identity) -> Result<File, Refusal> {
+pub(crate) fn save(view: &View, shared: &Shared) -> Result<File, Refusal> {
     let failed = |e: &dyn std::fmt::Display| Refusal::Snapshot(e.to_string());
     let table_failed = |e: TableError| Refusal::Stopped(e.to_string());
     // What a compaction has made unreachable is left out, whether it has been removed or not.
@@ -118,12 +118,12 @@ pub(crate) fn save(view: &View, identity: Identity) -> Result<File, Refusal> {
         index: view.revision.unsigned_abs(),
         term: 1,
         member: Member {
-            id: identity.member,
+            id: shared.identity.member,
             name: "default".to_owned(),
             peer_urls: vec!["http://localhost:2380".to_owned()],
         },
     };
-    let file = tempfile::tempfile().map_err(|e| failed(&e))?;
+    let file = shared.scratch().map_err(|e| failed(&e))?;
     let mut file =
         write_snapshot(file, &contents, revisions, leases.into_iter().map(Ok::<_, Refusal>)).map_err(|e| failed(&e))?;
     file.rewind().map_err(|e| failed(&e))?;
@@ -142,13 +142,8 @@ pub fn restore(file: &Path, directory: &DataDir, trailer: Trailer) -> Result<Res
     let unfinished = store.with_extension("restoring");
     let _ = std::fs::remove_file(&unfinished);
     let broken = |reason: redb::Error| Error::File { path: store.clone(), reason: Box::new(reason) };
-    let done = build(file, &unfinished, trailer, &broken).and_then(|restored| {
-        let named = make_private(&unfinished)
-            .map_err(|e| redb::Error::Io(std::io::Error::other(e)))
-            .and_then(|()| std::fs::rename(&unfinished, &store).map_err(redb::Error::Io))
-            .and_then(|()| File::open(directory.path()).and_then(|d| d.sync_all()).map_err(redb::Error::Io));
-        named.map(|()| restored).map_err(broken)
-    });
+    let done = build(file, &unfinished, trailer, &broken)
+        .and_then(|restored| directory.begin_with(&unfinished).map(|()| restored).map_err(|e| broken(e.into())));
     if done.is_err() {
         let _ = std::fs::remove_file(&unfinished);
     }
@@ -162,6 +157,7 @@ fn build(file: &Path, to: &Path, trailer: Trailer, broken: &dyn Fn(redb::Error) 
         return Err(Error::AccessControl { path: file.to_owned() });
     }
     let compacted = from.compacted();
+    create_private(to).map_err(|e| broken(e.into()))?;
     let database = Database::create(to).map_err(|e| broken(e.into()))?;
 
     let mut restored = Restored { revision: compacted.max(FIRST_REVISION), records: 0, leases: 0 };
@@ -228,8 +224,8 @@ fn finish(database: &Database, leases: &[Lease], compacted: i64, revision: i64) 
         tables.meta.insert(meta::MEMBER, rand::random::<i64>())?;
         tables.meta.insert(meta::REVISION, revision)?;
         if compacted > 0 {
+            // Not swept: an etcd may not have come to the end of its compaction, and left older versions in the file.
             tables.meta.insert(meta::COMPACTED, compacted)?;
-            tables.meta.insert(meta::SWEPT, compacted)?;
         }
     }
     transaction.commit()?;

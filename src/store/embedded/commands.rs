@@ -3,10 +3,18 @@
 use std::sync::Arc;
 
 use etcd_client::proto::{PbDeleteRequest, PbDeleteResponse, PbPutRequest, PbPutResponse, PbTxnRequest, PbTxnResponse};
-use tokio::sync::{mpsc, oneshot};
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::refusal::Refusal;
 use super::shared::Shared;
+
+/// Bytes of requests that may wait for the writer. What comes then is refused, as etcd refuses what it cannot keep up with: a
+/// disk that stands still for seconds does not fill the memory with what its clients ask again and again.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a request takes besides its keys and values, about.
+const REQUEST_BYTES: usize = 256;
 
 /// Where an answer goes. It is sent when what it says is in the file, not before.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -56,6 +64,49 @@ pub(crate) enum Command {
     Close(Reply<()>),
 }
 
+impl Command {
+    /// Whether nobody waits for the answer any more. What was not begun then is not done.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Put(_, reply) => reply.is_closed(),
+            Self::Delete(_, reply) => reply.is_closed(),
+            Self::Txn(_, reply) => reply.is_closed(),
+            Self::Compact { reply, .. } | Self::Revoke { reply, .. } => reply.is_closed(),
+            Self::Grant { reply, .. } => reply.is_closed(),
+            Self::KeepAlive { reply, .. } => reply.is_closed(),
+            Self::TimeToLive { reply, .. } => reply.is_closed(),
+            Self::Leases(reply) => reply.is_closed(),
+            Self::NoSpace { reply, .. } => reply.is_closed(),
+            Self::Defragment(reply) => reply.is_closed(),
+            Self::Tick | Self::Close(_) => false,
+        }
+    }
+
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        REQUEST_BYTES
+            + match self {
+                Self::Put(request, _) => request.encoded_len(),
+                Self::Delete(request, _) => request.encoded_len(),
+                Self::Txn(request, _) => request.encoded_len(),
+                _ => 0,
+            }
+    }
+}
+
+/// A command that waits, with the room that it takes.
+pub(crate) struct Queued {
+    pub(crate) command: Command,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Command> for Queued {
+    /// One of the store's own, which always has room.
+    fn from(command: Command) -> Self {
+        Self { command, _room: None }
+    }
+}
+
 /// A lease that was granted, at a revision.
 #[derive(Debug)]
 pub(crate) struct Granted {
@@ -77,15 +128,22 @@ pub(crate) struct TimeToLive {
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) writer: mpsc::UnboundedSender<Command>,
+    pub(crate) writer: mpsc::UnboundedSender<Queued>,
+    room: Arc<Semaphore>,
 }
 
 impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>, writer: mpsc::UnboundedSender<Queued>) -> Self {
+        Self { shared, writer, room: Arc::new(Semaphore::new(WAITING_BYTES)) }
+    }
+
     /// Asks the writer, and waits for its answer.
     pub(crate) async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        // Waiting writers are bounded by the connections' streams, so that the queue needs no bound of its own.
-        let _ = self.writer.send(command(reply));
+        let command = command(reply);
+        let bytes = u32::try_from(command.bytes()).unwrap_or(u32::MAX);
+        let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) else { return Err(Refusal::TooManyRequests) };
+        let _ = self.writer.send(Queued { command, _room: Some(room) });
         match answer.await {
             Ok(answer) => answer,
             // The writer has gone, and says why in one place.

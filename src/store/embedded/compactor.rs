@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 pub(crate) async fn run(handle: Handle, keep_age: Duration, keep_revisions: i64) {
     let mut seen: VecDeque<(Instant, i64)> = VecDeque::new();
     loop {
-        let Ok(view) = handle.shared.view() else { return };
+        let Ok(view) = handle.shared.view().await else { return };
         let (now, revision, compacted) = (Instant::now(), view.revision, view.compacted);
         drop(view);
         seen.push_back((now, revision));

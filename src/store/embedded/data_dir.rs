@@ -2,10 +2,10 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,16 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         reason: std::io::Error,
+    },
+    /// Others could put something else in the place of what is in it. Give it to the user who runs this, alone.
+    #[error("data directory {}: {what}, expected one that only user {user} may write: `chown {user}` and `chmod 700` it", path.display())]
+    NotPrivate {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+        /// Who runs this.
+        user: u32,
     },
 }
 
@@ -48,6 +58,7 @@ impl DataDir {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         // Sockets, locks and messages name it; a relative path would mean something else elsewhere.
         let path = path.canonicalize().map_err(failed(path))?;
+        private(&path)?;
         let name = path.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -87,6 +98,15 @@ impl DataDir {
         self.path.join("store.redb")
     }
 
+    /// Makes a file that is whole the file of a store that has none. It stays as it is when there is one.
+    ///
+    /// # Errors
+    /// What the system says; `AlreadyExists` when there is a store.
+    pub(crate) fn begin_with(&self, unfinished: &Path) -> std::io::Result<()> {
+        renameat_with(CWD, unfinished, CWD, self.file(), RenameFlags::NOREPLACE)?;
+        File::open(&self.path)?.sync_all()
+    }
+
     /// The socket on which it is served by default.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -101,14 +121,31 @@ impl Drop for DataDir {
     }
 }
 
+/// Refuses a directory that others own or may write: they could replace the socket, or the file.
+fn private(path: &Path) -> Result<(), Error> {
+    let metadata = path.metadata().map_err(|reason| Error::Io { path: path.to_owned(), reason })?;
+    let user = rustix::process::geteuid().as_raw();
+    let what = match (metadata.uid(), metadata.permissions().mode() & 0o7777) {
+        (owner, _) if owner != user => format!("found one of user {owner}"),
+        (_, mode) if mode & 0o022 != 0 => format!("found mode {mode:04o}"),
+        _ => return Ok(()),
+    };
+    Err(Error::NotPrivate { path: path.to_owned(), what, user })
+}
+
+/// Makes an empty file that its user alone may read, from its first moment on.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
+}
+
 /// Makes a file readable by its user alone.
 pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
     std::fs::set_permissions(path, Permissions::from_mode(0o600))
         .map_err(|reason| Error::Io { path: path.to_owned(), reason })
 }
 
-/// Where data is kept when no flag says where: `$WICAP_DATA_DIR`; if that is not set, `/var/lib/wicap` for root, else `$XDG_STATE_HOME/wicap`, which is
-/// `~/.local/state/wicap` if that is not set (XDG Base Directory Specification).
+/// Where data is kept when no flag says where: `$WICAP_DATA_DIR`; if that is not set, `/var/lib/wicap` for root, else
+/// `$XDG_STATE_HOME/wicap`, which is `~/.local/state/wicap` if that is not set (XDG Base Directory Specification).
 #[must_use]
 pub fn default_path() -> PathBuf {
     if let Some(path) = std::env::var_os("WICAP_DATA_DIR").filter(|path| !path.is_empty()) {
@@ -137,5 +174,28 @@ mod tests {
         assert_eq!((mode(&path), mode(&path.join("lock"))), (0o700, 0o600));
         drop(held);
         DataDir::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o770)).unwrap();
+        let error = DataDir::take(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("found mode 0770, expected one that only user"), "{error}");
+        // Who may only look does no harm: the files in it are closed.
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+        DataDir::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_store_that_is_there_is_not_replaced_by_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = DataDir::take(directory.path()).unwrap();
+        std::fs::write(held.file(), "precious").unwrap();
+        let unfinished = directory.path().join("unfinished");
+        create_private(&unfinished).unwrap();
+        assert_eq!(held.begin_with(&unfinished).unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(held.file()).unwrap(), "precious");
+        assert_eq!(std::fs::metadata(&unfinished).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

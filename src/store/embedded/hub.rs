@@ -13,9 +13,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcd_client::proto::PbWatchResponse;
+use interavl::IntervalTree;
 use tokio::sync::Notify;
 
-use super::span::{End, Span};
+use super::span::{End, Limit, Span};
 use super::tables::Record;
 use super::write::Commit;
 
@@ -32,6 +33,8 @@ pub struct WatchLimits {
     pub history_records: usize,
     /// Bytes of events of history that are read at a time for one watch.
     pub history_bytes: usize,
+    /// What a response of a watch that asked for fragments holds at most, in bytes, unless one event alone has more.
+    pub fragment_bytes: usize,
 }
 
 impl Default for WatchLimits {
@@ -42,9 +45,14 @@ impl Default for WatchLimits {
             recent_bytes: 1024 * 1024,
             history_records: 1_000,
             history_bytes: 1024 * 1024,
+            // What a request may hold, as in etcd.
+            fragment_bytes: super::service::MAX_MESSAGE_BYTES,
         }
     }
 }
+
+/// Answers to requests that may wait on one stream: more than a client asks at a time that makes ten thousand watches and reads.
+const ANSWERS: usize = 20_000;
 
 /// One watch, as it was asked for.
 #[derive(Debug)]
@@ -101,10 +109,14 @@ struct Waiting {
     items: VecDeque<Item>,
     /// About how many bytes the commits among them take.
     bytes: usize,
+    /// How many of them are answers to requests.
+    controls: usize,
     /// How many were ever put in and taken out.
     put: u64,
     taken: u64,
     behind: VecDeque<Behind>,
+    /// What was last taken out was history, and not one of them.
+    was_history: bool,
     /// A progress response was asked for while a watch was behind.
     progress: bool,
     closed: bool,
@@ -115,6 +127,8 @@ struct Waiting {
 pub(crate) struct Mailbox {
     waiting: Mutex<Waiting>,
     wake: Notify,
+    /// An answer has been taken out.
+    answered: Notify,
 }
 
 /// What a stream does next.
@@ -134,6 +148,7 @@ impl Mailbox {
     fn put(&self, item: Item) {
         let mut waiting = self.lock();
         waiting.bytes += item.size();
+        waiting.controls += usize::from(matches!(item, Item::Control(_)));
         waiting.items.push_back(item);
         waiting.put += 1;
         drop(waiting);
@@ -143,6 +158,13 @@ impl Mailbox {
     /// Answers a request in turn with what else the stream is sent.
     pub(crate) fn answer(&self, response: PbWatchResponse) {
         self.put(Item::Control(response));
+    }
+
+    /// Returns when its client has taken most of its answers. One that asks and never reads is not asked for more.
+    pub(crate) async fn has_room(&self) {
+        while self.lock().controls >= ANSWERS {
+            self.answered.notified().await;
+        }
     }
 
     /// Returns when there may be something to do.
@@ -167,7 +189,8 @@ pub(crate) struct Hub {
     watchers: HashMap<u64, Watcher>,
     next_key: u64,
     keys: HashMap<Vec<u8>, Vec<u64>>,
-    spans: BTreeMap<Span, Vec<u64>>,
+    /// Watches of ranges, found by what they overlap, however many there are.
+    spans: IntervalTree<Limit, Vec<u64>>,
     pub(crate) limits: WatchLimits,
     closed: bool,
 }
@@ -181,7 +204,7 @@ impl Hub {
             watchers: HashMap::new(),
             next_key: 0,
             keys: HashMap::new(),
-            spans: BTreeMap::new(),
+            spans: IntervalTree::default(),
             limits,
             closed: false,
         }
@@ -198,8 +221,8 @@ impl Hub {
         let mut hits: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (index, record) in commit.records.iter().enumerate() {
             let key = &record.kv.key;
-            let up_to = Span { start: key.clone(), end: End::Open };
-            let spans = self.spans.range(..=up_to).filter(|(span, _)| span.contains(key)).map(|(_, watchers)| watchers);
+            let place = Limit::of(key);
+            let spans = self.spans.iter_overlaps(&place).map(|(_, watchers)| watchers);
             for watcher in self.keys.get(key).into_iter().chain(spans).flatten() {
                 if self.watchers.get(watcher).is_some_and(|w| w.synced && w.watch.wants(record)) {
                     hits.entry(*watcher).or_default().push(index);
@@ -233,7 +256,16 @@ impl Hub {
         if !synced {
             mailbox.fall_behind(key, watch.start);
         }
-        self.index(&watch.span).push(key);
+        match watch.span.end {
+            End::Key => self.keys.entry(watch.span.start.clone()).or_default().push(key),
+            _ => {
+                let interval = watch.span.interval();
+                match self.spans.get_mut(&interval) {
+                    Some(others) => others.push(key),
+                    None => drop(self.spans.insert(interval, vec![key])),
+                }
+            }
+        }
         self.watchers.insert(key, Watcher { watch, mailbox: mailbox.clone(), synced });
         if self.closed {
             self.close();
@@ -241,45 +273,54 @@ impl Hub {
         key
     }
 
-    fn index(&mut self, span: &Span) -> &mut Vec<u64> {
-        match span.end {
-            End::Key => self.keys.entry(span.start.clone()).or_default(),
-            _ => self.spans.entry(span.clone()).or_default(),
+    /// Takes a watch out of the index of its span.
+    fn unindex(&mut self, key: u64, span: &Span) {
+        let gone = |others: &mut Vec<u64>| {
+            others.retain(|other| *other != key);
+            others.is_empty()
+        };
+        if span.end == End::Key {
+            if self.keys.get_mut(&span.start).is_some_and(gone) {
+                self.keys.remove(&span.start);
+            }
+        } else if self.spans.get_mut(&span.interval()).is_some_and(gone) {
+            self.spans.remove(&span.interval());
         }
     }
 
     /// Ends a watch. What waits for it is still sent, and then `cancelled`, made from the revision of this moment.
     pub(crate) fn remove(&mut self, key: u64, cancelled: impl FnOnce(i64) -> PbWatchResponse) {
         let Some(watcher) = self.watchers.remove(&key) else { return };
-        let span = &watcher.watch.span;
-        let others = self.index(span);
-        others.retain(|other| *other != key);
-        if others.is_empty() {
-            match span.end {
-                End::Key => drop(self.keys.remove(&span.start)),
-                _ => drop(self.spans.remove(span)),
-            }
-        }
-        watcher.mailbox.lock().behind.retain(|behind| behind.key != key);
+        self.unindex(key, &watcher.watch.span);
+        let progress = watcher.mailbox.no_longer_behind(key);
         watcher.mailbox.put(Item::Control(cancelled(self.revision)));
+        // Others may have waited for this one.
+        self.progress(&watcher.mailbox, progress);
     }
 
     /// What a stream does next.
     pub(crate) fn next(&self, mailbox: &Mailbox) -> Next {
         let mut waiting = mailbox.lock();
         let taken = waiting.taken;
-        // History is read in turn with what waits, so that a busy watch does not keep a late one from catching up.
-        if let Some(at) = waiting.behind.iter().position(|behind| behind.after <= taken)
+        // History is read in turn with what waits, so that neither a busy watch nor a late one keeps the other from its events.
+        let history = !std::mem::replace(&mut waiting.was_history, false) || waiting.items.is_empty();
+        if history
+            && let Some(at) = waiting.behind.iter().position(|behind| behind.after <= taken)
             && let Some(behind) = waiting.behind.remove(at)
             && let Some(watcher) = self.watchers.get(&behind.key)
         {
             let next = Next::CatchUp(behind.key, watcher.watch.clone(), behind.next);
             waiting.behind.push_back(behind);
+            waiting.was_history = true;
             return next;
         }
         if let Some(item) = waiting.items.pop_front() {
             waiting.taken += 1;
             waiting.bytes -= item.size();
+            if let Item::Control(_) = item {
+                waiting.controls -= 1;
+                mailbox.answered.notify_one();
+            }
             return Next::Send(item);
         }
         if waiting.closed { Next::Closed } else { Next::Wait }
@@ -296,9 +337,8 @@ impl Hub {
             }
             return;
         }
-        waiting.behind.retain(|behind| behind.key != key);
-        let progress = waiting.behind.is_empty() && std::mem::take(&mut waiting.progress);
         drop(waiting);
+        let progress = watcher.mailbox.no_longer_behind(key);
         watcher.synced = true;
         for commit in self.recent.iter().filter(|commit| commit.revision >= next) {
             let wanted = |(index, record)| watcher.watch.wants(record).then_some(index);
@@ -307,10 +347,8 @@ impl Hub {
                 watcher.hand(key, commit, chosen, &self.limits);
             }
         }
-        if progress {
-            let mailbox = watcher.mailbox.clone();
-            self.progress(&mailbox, true);
-        }
+        let mailbox = watcher.mailbox.clone();
+        self.progress(&mailbox, progress);
     }
 
     /// Says how far a stream is, once none of its watches is behind: a promise that everything before has been sent.
@@ -327,9 +365,10 @@ impl Hub {
         }
     }
 
-    /// The same for one watch, unless it is behind or something waits for it.
+    /// The same for one watch, unless it is behind or is to begin later.
     pub(crate) fn progress_of(&self, key: u64) {
-        let Some(watcher) = self.watchers.get(&key).filter(|w| w.synced && w.watch.start <= self.revision) else { return };
+        let told = |watcher: &&Watcher| watcher.synced && watcher.watch.start <= self.revision + 1;
+        let Some(watcher) = self.watchers.get(&key).filter(told) else { return };
         watcher.mailbox.put(Item::Control(progress(watcher.watch.id, self.revision)));
     }
 
@@ -351,6 +390,13 @@ fn progress(id: i64, revision: i64) -> PbWatchResponse {
 }
 
 impl Mailbox {
+    /// Whether progress was asked for while the last watch was behind that now is not.
+    fn no_longer_behind(&self, key: u64) -> bool {
+        let mut waiting = self.lock();
+        waiting.behind.retain(|behind| behind.key != key);
+        waiting.behind.is_empty() && std::mem::take(&mut waiting.progress)
+    }
+
     fn fall_behind(&self, key: u64, next: i64) {
         let mut waiting = self.lock();
         let after = waiting.put;

@@ -17,6 +17,10 @@ const MIN_TTL: i64 = 2;
 /// The longest, in seconds (etcd: `lease.MaxLeaseTTL`).
 const MAX_TTL: i64 = 9_000_000_000;
 
+/// How late the end of a lease may be seen before it is the store that was late: its disk stood still, its file was rewritten, or
+/// its process was stopped. A wake-up on a busy machine is late by much less.
+const LATE: Duration = Duration::from_millis(500);
+
 /// A time during which keys live.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
@@ -119,6 +123,21 @@ impl Leases {
         }
     }
 
+    /// Puts every end off by as long as the store was late, if it was: renewals that came in time could not be heard meanwhile.
+    /// Those that wait now are heard before anything ends.
+    pub(crate) fn forgive(&mut self) {
+        let Some(first) = self.first_deadline() else { return };
+        let late = Instant::now().saturating_duration_since(first);
+        if late < LATE {
+            return;
+        }
+        tracing::warn!(?late, "the store stood still; leases end that much later");
+        for lease in self.by_id.values_mut() {
+            lease.deadline = later(lease.deadline, late + LATE);
+        }
+        self.by_deadline = self.by_id.iter().map(|(id, lease)| (lease.deadline, *id)).collect();
+    }
+
     /// When the first of them ends.
     pub(crate) fn first_deadline(&self) -> Option<Instant> {
         self.by_deadline.first().map(|(deadline, _)| *deadline)
@@ -170,6 +189,23 @@ mod tests {
         assert_eq!((leases.ended(), leases.time_to_live(7)), (vec![], Some((0, 10))));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!((leases.ended(), leases.renew(7)), (vec![7], None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stood_still_lets_leases_live_for_as_long() {
+        let mut leases = Leases::new(0);
+        leases.grant(1, 10).unwrap();
+        leases.grant(2, 60).unwrap();
+        tokio::time::advance(Duration::from_millis(10_499)).await;
+        leases.forgive();
+        assert_eq!((leases.ended(), leases.time_to_live(2)), (vec![1], Some((49, 60))));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        leases.forgive();
+        // Half a second late, and half a second more to be heard in.
+        assert_eq!((leases.ended(), leases.time_to_live(2)), (vec![], Some((50, 60))));
+        assert_eq!(leases.renew(1), Some((10, true)));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(leases.ended(), vec![1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,22 +1,28 @@
 //! Where the store is served, and who may connect: a unix socket for its user, and a group if one is named; TCP only for who
 //! shows a certificate.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::str::FromStr;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures::Stream;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use futures::{Stream, stream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
+use super::data_dir::DataDir;
 use super::{Embedded, service};
 
 /// The longest path of a socket, in bytes: `sun_path` of unix(7) has 108 with the zero at its end.
 const MAX_SOCKET_PATH: usize = 107;
+
+/// How long a client may take for its handshake: who never ends one holds a file descriptor, and has shown no certificate yet.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long nobody new is let in when the system has no file descriptor left. Trying again at once would take a whole core.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// An address to serve the store on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +110,7 @@ pub struct Listening {
 
 enum Socket {
     Unix(UnixListener, PathBuf),
-    Tls(TcpIncoming, Box<ServerTlsConfig>),
+    Tls(TcpListener, Box<ServerTlsConfig>),
 }
 
 impl Listening {
@@ -129,22 +135,21 @@ impl Listening {
             Ok(_) => std::fs::remove_file(path).map_err(|e| failed(&e))?,
             Err(_) => {}
         }
-        // Nobody connects before it is moved to its name, with the rights that it is to have.
-        let hidden = path.with_extension(format!("{}.tmp", std::process::id()));
-        let _ = std::fs::remove_file(&hidden);
-        let listener = UnixListener::bind(&hidden).map_err(|e| failed(&e))?;
+        // It is made in a directory of its own that nobody else may enter, and moved to its name with the rights that it is to
+        // have. The directory is named by its descriptor, since its path may be too long for a socket.
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let own = std::fs::Permissions::from_mode(0o700);
+        let hidden = tempfile::Builder::new().prefix(".socket").permissions(own).tempdir_in(parent);
+        let hidden = hidden.map_err(|e| failed(&e))?;
+        let directory = std::fs::File::open(hidden.path()).map_err(|e| failed(&e))?;
+        let inside = hidden.path().join("s");
+        let listener = UnixListener::bind(format!("/proc/self/fd/{}/s", directory.as_raw_fd())).map_err(|e| failed(&e))?;
         let mode = if group.is_some() { 0o660 } else { 0o600 };
-        let prepared = std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(mode))
-            .map_err(|e| failed(&e))
-            .and_then(|()| match group {
-                Some(name) => give_to_group(&hidden, name).and_then(|()| open_directory(path, name)).map_err(|e| failed(&e)),
-                None => Ok(()),
-            })
-            .and_then(|()| std::fs::rename(&hidden, path).map_err(|e| failed(&e)));
-        if prepared.is_err() {
-            let _ = std::fs::remove_file(&hidden);
+        std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(mode)).map_err(|e| failed(&e))?;
+        if let Some(name) = group {
+            give_to_group(&inside, name).map_err(|e| failed(&e))?;
         }
-        prepared?;
+        std::fs::rename(&inside, path).map_err(|e| failed(&e))?;
         let url = Listen::Unix(path.to_owned()).to_string();
         Ok(Self { url, socket: Socket::Unix(listener, path.to_owned()) })
     }
@@ -159,12 +164,12 @@ impl Listening {
         };
         let config = ServerTlsConfig::new()
             .identity(Identity::from_pem(read(&files.cert)?, read(&files.key)?))
-            .client_ca_root(Certificate::from_pem(read(&files.client_ca)?));
+            .client_ca_root(Certificate::from_pem(read(&files.client_ca)?))
+            .timeout(HANDSHAKE);
         let failed = |e: std::io::Error| Error::Io { what: format!("https://{address}"), reason: e.to_string() };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        Ok(Self { url: format!("https://{address}"), socket: Socket::Tls(incoming, Box::new(config)) })
+        Ok(Self { url: format!("https://{address}"), socket: Socket::Tls(listener, Box::new(config)) })
     }
 
     /// Where it is, as clients say it.
@@ -193,17 +198,17 @@ impl Listening {
                 Socket::Unix(listener, path) => {
                     let router = service::router(Server::builder(), &handle, &options, &urls);
                     let done = tokio::select! {
-                        done = router.serve_with_incoming(Incoming(listener)) => done.map_err(failed),
+                        done = router.serve_with_incoming(unix(listener)) => done.map_err(failed),
                         () = stop.cancelled() => Ok(()),
                     };
                     let _ = std::fs::remove_file(path);
                     done
                 }
-                Socket::Tls(incoming, config) => {
+                Socket::Tls(listener, config) => {
                     let server = Server::builder().tls_config(*config).map_err(failed)?;
                     let router = service::router(server, &handle, &options, &urls);
                     tokio::select! {
-                        done = router.serve_with_incoming(incoming) => done.map_err(failed),
+                        done = router.serve_with_incoming(tcp(listener)) => done.map_err(failed),
                         () = stop.cancelled() => Ok(()),
                     }
                 }
@@ -213,14 +218,33 @@ impl Listening {
 }
 
 /// The connections of a unix socket.
-struct Incoming(UnixListener);
+fn unix(listener: UnixListener) -> impl Stream<Item = std::io::Result<UnixStream>> {
+    stream::unfold(listener, async |listener| {
+        loop {
+            match listener.accept().await {
+                Ok((connection, _)) => return Some((Ok(connection), listener)),
+                Err(error) => refused(&error).await,
+            }
+        }
+    })
+}
 
-impl Stream for Incoming {
-    type Item = std::io::Result<UnixStream>;
+/// The connections of a port.
+fn tcp(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
+    stream::unfold(listener, async |listener| {
+        loop {
+            match listener.accept().await {
+                Ok((connection, _)) => return Some((connection.set_nodelay(true).map(|()| connection), listener)),
+                Err(error) => refused(&error).await,
+            }
+        }
+    })
+}
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_accept(context).map(|accepted| Some(accepted.map(|(stream, _)| stream)))
-    }
+/// Somebody could not be let in. Most likely there is no file descriptor for him, and one will be given back.
+async fn refused(error: &std::io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(BREATH).await;
 }
 
 /// The number of a group, from the system's table of them.
@@ -238,15 +262,27 @@ fn give_to_group(path: &Path, name: &str) -> std::io::Result<()> {
     std::os::unix::fs::chown(path, None, Some(group_id(name)?))
 }
 
-/// Lets a group reach the socket in a directory that is its user's alone; what else is in it stays as closed as it is.
-fn open_directory(socket: &Path, group: &str) -> std::io::Result<()> {
-    let Some(directory) = socket.parent() else { return Ok(()) };
-    let mode = std::fs::metadata(directory)?.permissions().mode() & 0o777;
-    if mode == 0o700 {
-        give_to_group(directory, group)?;
-        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o710))?;
+/// Lets a group reach the sockets in a data directory; what else is in it stays as closed as it is. Without a group it is its
+/// user's alone again. A directory that is not the store's is its owner's to open.
+///
+/// # Errors
+/// [`Error::Io`]: the group is not there, or the file system says no.
+pub fn open_directory(directory: &DataDir, group: Option<&str>) -> Result<(), Error> {
+    let path = directory.path();
+    let failed = |e: std::io::Error| Error::Io { what: path.display().to_string(), reason: e.to_string() };
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+    let wanted = match group {
+        Some(name) => {
+            give_to_group(path, name).map_err(failed)?;
+            mode | 0o010
+        }
+        None if mode == 0o710 => 0o700,
+        None => mode,
+    };
+    if wanted == mode {
+        return Ok(());
     }
-    Ok(())
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(wanted)).map_err(failed)
 }
 
 #[cfg(test)]
@@ -279,8 +315,26 @@ mod tests {
         std::fs::write(&file, "precious").unwrap();
         assert!(Listening::unix(&file, None).err().unwrap().to_string().contains("not a socket"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+        let longest = directory.path().join("x".repeat(MAX_SOCKET_PATH - directory.path().as_os_str().len() - 1));
+        drop(Listening::unix(&longest, None).unwrap());
         let long = directory.path().join("x".repeat(120));
         assert!(Listening::unix(&long, None).err().unwrap().to_string().contains("at most 107 bytes"));
         assert!(Listening::unix(&path, Some("no such group")).err().unwrap().to_string().contains("no group"));
+        let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "what it was made in is gone: {left:?}");
+    }
+
+    #[test]
+    fn a_data_directory_is_opened_for_a_group_and_closed_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = DataDir::take(&directory.path().join("data")).unwrap();
+        let mode = || std::fs::metadata(held.path()).unwrap().permissions().mode() & 0o777;
+        let own = rustix::process::getegid().as_raw().to_string();
+        open_directory(&held, Some(&own)).unwrap();
+        assert_eq!(mode(), 0o710);
+        open_directory(&held, None).unwrap();
+        assert_eq!(mode(), 0o700);
+        assert!(open_directory(&held, Some("no such group")).unwrap_err().to_string().contains("no group"));
+        assert_eq!(mode(), 0o700);
     }
 }

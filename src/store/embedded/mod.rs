@@ -54,13 +54,13 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::{Endpoint, Server};
 
-use commands::{Command, Handle};
+use commands::{Command, Handle, Queued};
 use data_dir::DataDir;
 pub use hub::WatchLimits;
 use lease::Leases;
 use shared::{Identity, Shared};
 use sweep::Sweep;
-use tables::{Tables, View, meta};
+use tables::{Alive, Tables, View, meta};
 use writer::{Writer, number};
 
 /// The version of the layout in the file. A newer one is refused, not guessed at.
@@ -156,10 +156,11 @@ impl Embedded {
     pub fn open(directory: DataDir, options: Options) -> Result<Self, Error> {
         let path = directory.file();
         let broken = |reason: redb::Error| Error::File { path: path.clone(), reason };
-        if path.symlink_metadata().is_err() {
+        // Only a file that is surely not there is begun, and one that was emptied is no new one.
+        if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             begin(&directory, &options).map_err(broken)?;
         }
-        let database = builder(&options).create(&path).map_err(|e| broken(e.into()))?;
+        let database = builder(&options).open(&path).map_err(|e| broken(e.into()))?;
         data_dir::make_private(&path)?;
         let (writer, alarm) = Self::writer(database, Some(path.clone()), &options)?;
         Self::start(writer, alarm, options, Some(directory))
@@ -197,14 +198,16 @@ impl Embedded {
         if state.format != FORMAT {
             return Err(Error::Format { path, found: state.format });
         }
+        let alive = Alive::new();
         let view = database.begin_read().map_err(redb::Error::from);
-        let view = view.and_then(|view| View::new(view, state.revision, state.compacted)).map_err(broken)?;
+        let view = view.and_then(|view| View::new(view, state.revision, state.compacted, alive.token())).map_err(broken)?;
         let shared = Arc::new(Shared::new(state.identity, file, view, options.watches));
         shared.set_no_space(state.no_space);
         let (alarm, wake) = watch::channel(state.leases.first_deadline());
         let writer = Writer {
             database,
             shared,
+            alive,
             revision: state.revision,
             compacted: state.compacted,
             leases: state.leases,
@@ -223,7 +226,7 @@ impl Embedded {
         lock: Option<DataDir>,
     ) -> Result<Self, Error> {
         let (commands, inbox) = mpsc::unbounded_channel();
-        let handle = Handle { shared: writer.shared.clone(), writer: commands };
+        let handle = Handle::new(writer.shared.clone(), commands);
         let mut tasks = vec![
             AbortOnDropHandle::new(tokio::spawn(wake(alarm, handle.writer.clone()))),
             AbortOnDropHandle::new(tokio::spawn(compactor::run(handle.clone(), options.keep_age, options.keep_revisions))),
@@ -286,10 +289,9 @@ fn begin(directory: &DataDir, options: &Options) -> Result<(), redb::Error> {
     let unfinished = path.with_extension("beginning");
     // Left behind by one that was killed.
     let _ = std::fs::remove_file(&unfinished);
+    data_dir::create_private(&unfinished)?;
     builder(options).create(&unfinished)?.close()?;
-    std::fs::rename(&unfinished, &path)?;
-    std::fs::File::open(directory.path())?.sync_all()?;
-    Ok(())
+    Ok(directory.begin_with(&unfinished)?)
 }
 
 fn builder(options: &Options) -> Builder {
@@ -299,7 +301,7 @@ fn builder(options: &Options) -> Builder {
 }
 
 /// Sends the writer a word when the time has come that it named last.
-async fn wake(mut alarm: watch::Receiver<Option<Instant>>, writer: mpsc::UnboundedSender<Command>) {
+async fn wake(mut alarm: watch::Receiver<Option<Instant>>, writer: mpsc::UnboundedSender<Queued>) {
     loop {
         let next = *alarm.borrow_and_update();
         let ring = async {
@@ -310,7 +312,7 @@ async fn wake(mut alarm: watch::Receiver<Option<Instant>>, writer: mpsc::Unbound
         };
         tokio::select! {
             () = ring => {
-                if writer.send(Command::Tick).is_err() {
+                if writer.send(Command::Tick.into()).is_err() {
                     return;
                 }
                 // Until the writer has come to it and named another time, there is nothing to wait for.

@@ -32,6 +32,9 @@ pub(crate) enum Refusal {
     FutureRevision,
     #[error("etcdserver: mvcc: database space exceeded")]
     NoSpace,
+    /// More waits for the disk than may. What was asked was not begun.
+    #[error("etcdserver: too many requests")]
+    TooManyRequests,
     #[error("etcdserver: requested lease not found")]
     LeaseNotFound,
     #[error("etcdserver: lease already exists")]
@@ -68,7 +71,7 @@ impl From<Refusal> for Status {
             | Refusal::InvalidCompare
             | Refusal::TooLarge => Code::InvalidArgument,
             Refusal::Compacted | Refusal::FutureRevision | Refusal::LeaseTtlTooLarge => Code::OutOfRange,
-            Refusal::NoSpace => Code::ResourceExhausted,
+            Refusal::NoSpace | Refusal::TooManyRequests => Code::ResourceExhausted,
             Refusal::LeaseNotFound => Code::NotFound,
             Refusal::LeaseExists => Code::FailedPrecondition,
             Refusal::Unsupported(_) => Code::Unimplemented,

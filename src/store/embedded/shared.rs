@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::{Hub, WatchLimits};
 use super::refusal::Refusal;
 use super::tables::View;
+use super::write::Commit;
 
 /// Who answers, as each header says.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +27,14 @@ pub(crate) struct Shared {
     /// Whether the alarm is raised that the file is too large, for who only wants to know.
     no_space: AtomicBool,
     /// Replaced by each commit before it is acknowledged, so that who was answered sees what he wrote. `None` while the file is
-    /// rewritten.
-    view: RwLock<Option<Arc<View>>>,
+    /// rewritten; readers then wait, and hold up no thread.
+    view: watch::Sender<Option<Arc<View>>>,
     hub: Mutex<Hub>,
+    /// Held for reading by who reads the whole file, and for writing by who has it rewritten: the writer does not stand still
+    /// while it waits for a reader of seconds.
+    whole: Arc<RwLock<()>>,
+    /// One snapshot at a time: each takes the space of a whole store.
+    pub(crate) snapshots: Arc<Semaphore>,
     /// Why nothing is answered any more.
     stop: OnceLock<String>,
     /// Cancelled when that is said.
@@ -41,15 +48,29 @@ impl Shared {
             file,
             no_space: AtomicBool::new(false),
             hub: Mutex::new(Hub::new(view.revision, limits)),
-            view: RwLock::new(Some(Arc::new(view))),
+            view: watch::Sender::new(Some(Arc::new(view))),
+            whole: Arc::default(),
+            snapshots: Arc::new(Semaphore::new(1)),
             stop: OnceLock::new(),
             ended: CancellationToken::new(),
         }
     }
 
-    /// Bytes that the store takes on the disk; 0 in memory.
-    pub(crate) fn file_size(&self) -> u64 {
-        self.file.as_ref().and_then(|file| std::fs::metadata(file).ok()).map_or(0, |metadata| metadata.len())
+    /// Bytes that the file has, and how many of them the disk holds; 0 in memory. A file grows by doubling, and what nobody has
+    /// written yet is a hole.
+    pub(crate) fn file_size(&self) -> FileSize {
+        use std::os::unix::fs::MetadataExt;
+        // stat(2): st_blocks counts 512 bytes, whatever the file system's blocks are.
+        let size = |metadata: std::fs::Metadata| FileSize { length: metadata.len(), allocated: metadata.blocks() * 512 };
+        self.file.as_ref().and_then(|file| std::fs::metadata(file).ok()).map_or_else(FileSize::default, size)
+    }
+
+    /// A file for what is too large for memory, on the disk of the store. It has no name, and goes with its last handle.
+    pub(crate) fn scratch(&self) -> std::io::Result<std::fs::File> {
+        match self.file.as_ref().and_then(|file| file.parent()) {
+            Some(directory) => tempfile::tempfile_in(directory),
+            None => tempfile::tempfile(),
+        }
     }
 
     /// Whether writes are refused because the file is too large.
@@ -61,29 +82,48 @@ impl Shared {
         self.no_space.store(raised, Ordering::Relaxed);
     }
 
-    /// The newest view.
-    pub(crate) fn view(&self) -> Result<Arc<View>, Refusal> {
-        let view = self.view.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match (view, self.stop.get()) {
-            (Some(view), None) => Ok(view),
-            _ => Err(self.stopped()),
+    /// The newest view. Waits while the file is rewritten.
+    pub(crate) async fn view(&self) -> Result<Arc<View>, Refusal> {
+        loop {
+            // Made before the view is looked at, so that none is missed.
+            let mut views = self.view.subscribe();
+            let view = views.borrow_and_update().clone();
+            if self.stop.get().is_some() {
+                return Err(self.stopped());
+            }
+            match view {
+                Some(view) => return Ok(view),
+                None => views.changed().await.map_err(|_| self.stopped())?,
+            }
         }
     }
 
-    pub(crate) fn publish(&self, view: View) {
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(view));
+    /// Shows everybody what was committed. Who has a view has it from before the watches were told or from after: a watch that
+    /// reads history up to the newest view would else be told of the same commits again.
+    pub(crate) fn publish(&self, view: View, commits: &[Arc<Commit>]) {
+        let mut hub = self.hub();
+        let before = self.view.send_replace(Some(Arc::new(view)));
+        for commit in commits {
+            hub.publish(commit);
+        }
+        drop(hub);
+        // The last view of a commit takes some time to go.
+        drop(before);
     }
 
-    /// Runs something while nobody reads. Readers that come meanwhile wait; those that are under way are waited for.
-    pub(crate) fn exclusively<T>(&self, run: impl FnOnce() -> T, view: impl FnOnce() -> Option<View>) -> T {
-        let mut current = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        let readers = current.take().map(|view| Arc::downgrade(&view));
-        while readers.as_ref().is_some_and(|view| view.strong_count() > 0) {
-            std::thread::yield_now();
-        }
-        let done = run();
-        *current = view().map(Arc::new);
-        done
+    /// Has readers that come now wait for the next view.
+    pub(crate) fn withdraw(&self) {
+        self.view.send_replace(None);
+    }
+
+    /// For who reads all of the file: it is not rewritten meanwhile.
+    pub(crate) async fn reading_all(&self) -> OwnedRwLockReadGuard<()> {
+        self.whole.clone().read_owned().await
+    }
+
+    /// For who has the file rewritten: nobody reads all of it meanwhile.
+    pub(crate) async fn rewriting(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        self.whole.write().await
     }
 
     pub(crate) fn hub(&self) -> MutexGuard<'_, Hub> {
@@ -94,12 +134,76 @@ impl Shared {
     /// Says why nothing is answered any more; the first reason stays.
     pub(crate) fn stop(&self, reason: String) {
         let _ = self.stop.set(reason);
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.withdraw();
         self.hub().close();
         self.ended.cancel();
     }
 
     pub(crate) fn stopped(&self) -> Refusal {
         Refusal::Stopped(self.stop.get().cloned().unwrap_or_else(|| "it is being closed".to_owned()))
+    }
+}
+
+/// What a file takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FileSize {
+    /// Bytes to its end.
+    pub(crate) length: u64,
+    /// Bytes on the disk.
+    pub(crate) allocated: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use redb::{Database, ReadableDatabase};
+
+    use super::super::tables::{Alive, Tables};
+    use super::*;
+
+    /// An empty store, and what its views are made of.
+    fn empty() -> (Shared, impl Fn(i64) -> View) {
+        let database = Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        drop(Tables::open(&transaction).unwrap());
+        transaction.commit().unwrap();
+        let alive = Alive::new();
+        let view = move |revision| View::new(database.begin_read().unwrap(), revision, -1, alive.token()).unwrap();
+        let identity = Identity { cluster: 1, member: 1 };
+        (Shared::new(identity, None, view(1), WatchLimits::default()), view)
+    }
+
+    #[test]
+    fn a_view_is_shown_only_with_the_watches_that_have_been_told() {
+        let (shared, view) = empty();
+        let shared = Arc::new(shared);
+        // A stream is looking at the watches when the next revision is published.
+        let hub = shared.hub();
+        let (publishing, next) = (shared.clone(), view(2));
+        let (done, published) = mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            publishing.publish(next, &[Arc::new(Commit { revision: 2, records: Vec::new() })]);
+            done.send(()).unwrap();
+        });
+        // Time enough for a view that does not wait for the watches to be there.
+        assert!(published.recv_timeout(Duration::from_millis(100)).is_err());
+        let shown = || shared.view.borrow().as_ref().map(|view| view.revision);
+        assert_eq!((shown(), hub.revision()), (Some(1), 1));
+        drop(hub);
+        writer.join().unwrap();
+        assert_eq!((shown(), shared.hub().revision()), (Some(2), 2));
+    }
+
+    #[tokio::test]
+    async fn who_reads_waits_for_a_view_and_learns_why_there_will_be_none() {
+        let (shared, view) = empty();
+        shared.withdraw();
+        let (seen, ()) = tokio::join!(shared.view(), async { shared.publish(view(3), &[]) });
+        assert_eq!(seen.unwrap().revision, 3);
+        shared.withdraw();
+        let (seen, ()) = tokio::join!(shared.view(), async { shared.stop("the disk is gone".to_owned()) });
+        assert_eq!(seen.err(), Some(Refusal::Stopped("the disk is gone".to_owned())));
     }
 }

@@ -31,6 +31,10 @@ impl Sweep {
     }
 
     pub(crate) fn begin(&mut self, compacted: i64) {
+        // Deletions at the old target have stayed; now they go, also those of a large revision that were passed already.
+        if self.from.0 == self.to {
+            self.from = (self.to, 0);
+        }
         self.to = compacted;
         self.pending = true;
     }

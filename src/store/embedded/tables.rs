@@ -11,6 +11,8 @@
 //! A revision is never changed, only removed by compaction. Versions of a key are a chain from the newest back, so that writing
 //! costs one new leaf entry and one replaced one, however often a key was written; reading the past walks the chain.
 
+use std::sync::mpsc;
+
 use etcd_client::proto::PbKeyValue as KeyValue;
 use prost::Message;
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
@@ -95,6 +97,14 @@ impl Record {
         Ok(Self { place, before: (main, sub), kv })
     }
 
+    /// The key of a change as it is stored, without reading its value; `None` if it does not lie where it is put, in front.
+    pub(crate) fn key((_, _, bytes): (i64, i64, &[u8])) -> Option<&[u8]> {
+        // `mvccpb.KeyValue`: the key is field 1, bytes.
+        let mut rest = bytes.strip_prefix(&[0x0a])?;
+        let length = prost::decode_length_delimiter(&mut rest).ok()?;
+        rest.get(..length)
+    }
+
     /// Whether it says that the key was deleted. A version that exists was created at some revision.
     pub(crate) fn is_deletion(&self) -> bool {
         self.kv.create_revision == 0
@@ -109,12 +119,48 @@ pub(crate) struct View {
     pub(crate) revisions: redb::ReadOnlyTable<RevisionKey, RevisionValue>,
     /// For the tables that are seldom read.
     pub(crate) transaction: ReadTransaction,
+    /// Goes last of all, so that who waits for it finds the file without readers.
+    _token: Token,
+}
+
+/// What each view has of an [`Alive`].
+pub(crate) type Token = mpsc::Sender<()>;
+
+/// Tells when no view is left, and so nobody reads the file.
+pub(crate) struct Alive {
+    token: Token,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Alive {
+    pub(crate) fn new() -> Self {
+        let (token, ended) = mpsc::channel();
+        Self { token, ended }
+    }
+
+    /// For a new view.
+    pub(crate) fn token(&self) -> Token {
+        self.token.clone()
+    }
+
+    /// Waits until all views with a token are gone, and begins anew.
+    pub(crate) fn wait_for_none(&mut self) {
+        let Self { token, ended } = std::mem::replace(self, Self::new());
+        drop(token);
+        // Nothing is ever sent: this returns when the last of the others is dropped.
+        let _ = ended.recv();
+    }
 }
 
 impl View {
-    pub(crate) fn new(transaction: ReadTransaction, revision: i64, compacted: i64) -> Result<Self, redb::Error> {
+    pub(crate) fn new(
+        transaction: ReadTransaction,
+        revision: i64,
+        compacted: i64,
+        token: Token,
+    ) -> Result<Self, redb::Error> {
         let (keys, revisions) = (transaction.open_table(KEYS)?, transaction.open_table(REVISIONS)?);
-        Ok(Self { revision, compacted, keys, revisions, transaction })
+        Ok(Self { revision, compacted, keys, revisions, transaction, _token: token })
     }
 
     pub(crate) fn reader(&self) -> Reader<'_, impl ReadableTable<&'static [u8], SlotValue>, impl Revisions> {

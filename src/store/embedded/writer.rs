@@ -10,12 +10,12 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::commands::{Command, Granted, Reply, TimeToLive};
+use super::commands::{Command, Granted, Queued, Reply, TimeToLive};
 use super::lease::Leases;
 use super::refusal::Refusal;
 use super::shared::Shared;
 use super::sweep::Sweep;
-use super::tables::{Tables, View, meta};
+use super::tables::{Alive, Tables, View, meta};
 use super::write::{Commit, Write, attached};
 
 /// Requests that share one commit at most: what waits longer than a disk takes to write this much should be answered in parts.
@@ -28,6 +28,8 @@ const CLOCK_PERIOD: Duration = Duration::from_secs(60);
 pub(crate) struct Writer {
     pub(crate) database: Database,
     pub(crate) shared: Arc<Shared>,
+    /// Of the views that it has published.
+    pub(crate) alive: Alive,
     pub(crate) revision: i64,
     pub(crate) compacted: i64,
     pub(crate) leases: Leases,
@@ -64,7 +66,8 @@ impl Outcome {
 
 impl Writer {
     /// Works on a thread of its own, until it is closed or the file fails.
-    pub(crate) fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    pub(crate) fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Queued>) {
+        let _guard = Panicking(self.shared.clone());
         let mut batch = Vec::new();
         loop {
             // While there is something to sweep, requests are not waited for.
@@ -81,7 +84,8 @@ impl Writer {
     }
 
     /// The same as a task, for a store in memory: everything happens in the order in which the runtime has it happen.
-    pub(crate) async fn run_as_task(mut self, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    pub(crate) async fn run_as_task(mut self, mut inbox: mpsc::UnboundedReceiver<Queued>) {
+        let _guard = Panicking(self.shared.clone());
         let mut batch = Vec::new();
         loop {
             if self.sweep.is_pending() {
@@ -99,7 +103,7 @@ impl Writer {
     }
 
     /// One batch; whether there is to be another.
-    fn turn(&mut self, inbox: &mut mpsc::UnboundedReceiver<Command>, batch: &mut Vec<Command>) -> bool {
+    fn turn(&mut self, inbox: &mut mpsc::UnboundedReceiver<Queued>, batch: &mut Vec<Queued>) -> bool {
         while batch.len() < BATCH
             && let Ok(command) = inbox.try_recv()
         {
@@ -116,13 +120,16 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batch: &mut Vec<Command>) -> Result<bool, redb::Error> {
+    fn commit(&mut self, batch: &mut Vec<Queued>) -> Result<bool, redb::Error> {
         let mut outcome = Outcome::default();
+        self.leases.forgive();
         let transaction = self.database.begin_write()?;
         {
             let mut tables = Tables::open(&transaction)?;
-            for command in batch.drain(..) {
-                self.carry_out(&mut tables, command, &mut outcome)?;
+            for Queued { command, .. } in batch.drain(..) {
+                if !command.is_abandoned() {
+                    self.carry_out(&mut tables, command, &mut outcome)?;
+                }
             }
             if self.sweep.is_pending() {
                 let finished = self.sweep.step(&mut tables)?;
@@ -134,24 +141,27 @@ impl Writer {
         }
         if outcome.written {
             transaction.commit()?;
-            self.shared.publish(View::new(self.database.begin_read()?, self.revision, self.compacted)?);
-            if !outcome.commits.is_empty() {
-                let mut hub = self.shared.hub();
-                outcome.commits.iter().for_each(|commit| hub.publish(commit));
-            }
+            self.publish(&outcome.commits)?;
             self.look_at_quota()?;
         } else {
             transaction.abort()?;
         }
         outcome.answers.into_iter().for_each(|answer| answer());
         for reply in outcome.defragment {
-            let _ = reply.send(self.defragment());
+            self.defragment()?;
+            let _ = reply.send(Ok(()));
         }
         self.alarm.send_if_modified(|alarm| {
             let next = self.next_tick();
             std::mem::replace(alarm, next) != next
         });
         Ok(!outcome.closed)
+    }
+
+    fn publish(&self, commits: &[Arc<Commit>]) -> Result<(), redb::Error> {
+        let view = View::new(self.database.begin_read()?, self.revision, self.compacted, self.alive.token())?;
+        self.shared.publish(view, commits);
+        Ok(())
     }
 
     fn carry_out(&mut self, tables: &mut Tables<'_>, command: Command, outcome: &mut Outcome) -> Result<(), redb::Error> {
@@ -304,14 +314,14 @@ impl Writer {
 
     /// Raises the alarm when the file has become too large. Deleting, compacting and defragmenting go on.
     fn look_at_quota(&mut self) -> Result<(), redb::Error> {
-        let size = self.shared.file_size();
+        let size = self.shared.file_size().allocated;
         if size <= self.quota || self.shared.no_space() {
             return Ok(());
         }
         tracing::error!(
             size,
             quota = self.quota,
-            "the store's file is larger than its quota: writes are refused until the alarm is disarmed"
+            "the store's file takes more than its quota: writes are refused until the alarm is disarmed"
         );
         self.shared.set_no_space(true);
         let transaction = self.database.begin_write()?;
@@ -320,24 +330,25 @@ impl Writer {
         Ok(())
     }
 
-    /// Rewrites the file without its free space.
-    fn defragment(&mut self) -> Result<(), Refusal> {
-        let shared = self.shared.clone();
-        let (revision, compacted) = (self.revision, self.compacted);
-        let database = std::cell::RefCell::new(&mut self.database);
-        shared
-            .exclusively(
-                || {
-                    // Each pass moves what it can towards the front.
-                    while database.borrow_mut().compact()? {}
-                    Ok(())
-                },
-                || {
-                    let view = database.borrow().begin_read().ok()?;
-                    View::new(view, revision, compacted).ok()
-                },
-            )
-            .map_err(|error: redb::CompactionError| Refusal::Stopped(error.to_string()))
+    /// Rewrites the file without its free space. Readers that come meanwhile wait; those that are under way are waited for.
+    fn defragment(&mut self) -> Result<(), redb::Error> {
+        self.shared.withdraw();
+        self.alive.wait_for_none();
+        // Each pass moves what it can towards the front.
+        while self.database.compact()? {}
+        self.publish(&[])
+    }
+}
+
+/// Says that nothing is answered any more when the writer panics: the engine panics on pages that make no sense.
+struct Panicking(Arc<Shared>);
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the store's writer panicked; nothing more is answered");
+            self.0.stop("its writer panicked: its file is damaged, or this is a bug".to_owned());
+        }
     }
 }
 

@@ -25,7 +25,7 @@ impl PbKvService for Kv {
     async fn range(&self, request: Request<PbRangeRequest>) -> Result<Response<PbRangeResponse>, Status> {
         let request = request.into_inner();
         check::range(&request)?;
-        let view = self.handle.shared.view()?;
+        let view = self.handle.shared.view().await?;
         let one = request.range_end.is_empty();
         let mut response = reading(one, || view.reader().range(&request))?;
         response.header = self.handle.shared.header(view.revision);
@@ -59,7 +59,7 @@ impl PbKvService for Kv {
         check::txn(&request)?;
         check::size(&request)?;
         let mut response = if is_read_only(&request) {
-            let view = self.handle.shared.view()?;
+            let view = self.handle.shared.view().await?;
             reading(false, || read_only_txn(&view.reader(), &request))?
         } else {
             self.handle.ask(|reply| Command::Txn(request, reply)).await?

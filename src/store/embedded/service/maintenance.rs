@@ -38,7 +38,7 @@ impl PbMaintenanceService for Maintenance {
         let action = AlarmAction::try_from(request.action).map_err(|_| Refusal::Unsupported("this alarm action"))?;
         let alarm = AlarmType::try_from(request.alarm).map_err(|_| Refusal::Unsupported("this alarm"))?;
         let member = PbAlarmMember { member_id: shared.identity.member, alarm: AlarmType::Nospace as i32 };
-        let revision = shared.view()?.revision;
+        let revision = shared.view().await?.revision;
         let ours = [0, member.member_id].contains(&request.member_id);
         let alarms = match (action, alarm) {
             (AlarmAction::Get, AlarmType::None | AlarmType::Nospace) => {
@@ -66,15 +66,16 @@ impl PbMaintenanceService for Maintenance {
 
     async fn status(&self, _: Request<PbStatusRequest>) -> Result<Response<PbStatusResponse>, Status> {
         let shared = &self.handle.shared;
-        let view = shared.view()?;
-        let size = i64::try_from(shared.file_size()).unwrap_or(i64::MAX);
+        let view = shared.view().await?;
+        let size = shared.file_size();
+        let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
         let index = view.revision.unsigned_abs();
         Ok(Response::new(PbStatusResponse {
             header: shared.header(view.revision),
             version: API_VERSION.to_owned(),
-            db_size: size,
+            db_size: bytes(size.length),
             // Free pages inside the file are not counted apart: that takes a walk through all of it.
-            db_size_in_use: size,
+            db_size_in_use: bytes(size.allocated.min(size.length)),
             leader: shared.identity.member,
             raft_index: index,
             raft_applied_index: index,
@@ -85,19 +86,22 @@ impl PbMaintenanceService for Maintenance {
     }
 
     async fn defragment(&self, _: Request<PbDefragmentRequest>) -> Result<Response<PbDefragmentResponse>, Status> {
+        let _alone = self.handle.shared.rewriting().await;
         self.handle.ask(Command::Defragment).await?;
         Ok(Response::new(PbDefragmentResponse { header: None }))
     }
 
     /// The same as [`Maintenance::hash_kv`] of everything: no other bytes of this file mean the same in another store.
     async fn hash(&self, _: Request<PbHashRequest>) -> Result<Response<PbHashResponse>, Status> {
-        let view = self.handle.shared.view()?;
+        let _reading = self.handle.shared.reading_all().await;
+        let view = self.handle.shared.view().await?;
         let hash = reading(false, || hash_kv(&view, view.revision))?;
         Ok(Response::new(PbHashResponse { header: self.handle.shared.header(view.revision), hash }))
     }
 
     async fn hash_kv(&self, request: Request<PbHashKvRequest>) -> Result<Response<PbHashKvResponse>, Status> {
-        let view = self.handle.shared.view()?;
+        let _reading = self.handle.shared.reading_all().await;
+        let view = self.handle.shared.view().await?;
         let asked = request.into_inner().revision;
         let revision = if asked == 0 { view.revision } else { asked };
         // etcd hashes nothing at a negative revision, and does not refuse it.
@@ -113,10 +117,16 @@ impl PbMaintenanceService for Maintenance {
     }
 
     async fn snapshot(&self, _: Request<PbSnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        let view = self.handle.shared.view()?;
-        let identity = self.handle.shared.identity;
-        // It takes seconds for a large store, and holds only the view meanwhile.
-        let saved = tokio::task::spawn_blocking(move || save(&view, identity)).await;
+        let shared = self.handle.shared.clone();
+        let alone = shared.snapshots.clone().acquire_owned().await.map_err(|_| shared.stopped())?;
+        let reading = shared.reading_all().await;
+        let view = shared.view().await?;
+        // It takes seconds for a large store, and goes on when its client has gone: nothing in it can be interrupted.
+        let saving = move || {
+            let _held = (alone, reading);
+            save(&view, &shared)
+        };
+        let saved = tokio::task::spawn_blocking(saving).await;
         let file = saved.map_err(|e| Refusal::Snapshot(e.to_string()))??;
         let left = file.metadata().map_err(|e| Refusal::Snapshot(e.to_string()))?.len();
         let parts = stream::try_unfold((tokio::fs::File::from_std(file), left), |(mut file, left)| async move {

@@ -22,7 +22,7 @@ pub(crate) use unsupported::NameUnsupported;
 const TERM: u64 = 1;
 
 /// What a message may be at most: a request of the size that is allowed, and its frame. Larger ones are not even read.
-const MAX_MESSAGE_BYTES: usize = super::check::MAX_REQUEST_BYTES + 512 * 1024;
+pub(crate) const MAX_MESSAGE_BYTES: usize = super::check::MAX_REQUEST_BYTES + 512 * 1024;
 
 /// HTTP/2 windows: what a client may send, and we may send it, before one waits for the other's word. A list of some thousand
 /// objects fits.

@@ -23,9 +23,6 @@ use super::super::tables::{Record, View};
 use super::super::write::header;
 use super::kv::reading;
 
-/// What a response of a watch that asked for fragments holds at most, in bytes: what a request may hold (etcd does the same).
-const FRAGMENT_BYTES: usize = super::MAX_MESSAGE_BYTES;
-
 /// The filters of a watch (etcd: `WatchCreateRequest.FilterType`).
 const NO_PUT: i32 = 0;
 const NO_DELETE: i32 = 1;
@@ -65,7 +62,7 @@ impl PbWatchService for Watches {
     type WatchStream = BoxStream<'static, Result<PbWatchResponse, Status>>;
 
     async fn watch(&self, request: Request<Streaming<PbWatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        self.shared.view()?;
+        self.shared.view().await?;
         let mailbox = Arc::new(Mailbox::default());
         let ids = Arc::new(Mutex::new(Ids::default()));
         let registrar = Registrar { shared: self.shared.clone(), mailbox: mailbox.clone(), ids: ids.clone() };
@@ -102,6 +99,7 @@ impl Registrar {
     async fn receive(self, mut requests: Streaming<PbWatchRequest>) {
         // A client that has said all that it wants still gets its events.
         while let Ok(Some(request)) = requests.message().await {
+            self.mailbox.has_room().await;
             match request.request_union {
                 Some(Asked::CreateRequest(asked)) => {
                     let start = asked.start_revision;
@@ -215,11 +213,11 @@ impl Stream {
                 Next::Send(Item::Control(response)) => return Ok(Some(self.signed(response))),
                 Next::Send(Item::Events { watch, commit, chosen }) => {
                     let records = chosen.into_iter().map(|index| &commit.records[index]);
-                    let view = if watch.prev_kv { Some(self.shared.view()?) } else { None };
+                    let view = if watch.prev_kv { Some(self.shared.view().await?) } else { None };
                     let events = records.map(|record| event(record, view.as_deref())).collect::<Result<Vec<_>, _>>()?;
                     self.fragment(&watch, commit.revision, events);
                 }
-                Next::CatchUp(key, watch, from) => self.catch_up(key, &watch, from)?,
+                Next::CatchUp(key, watch, from) => self.catch_up(key, &watch, from).await?,
                 Next::Wait => self.mailbox.changed().await,
                 Next::Closed => return Err(self.shared.stopped().into()),
             }
@@ -227,8 +225,8 @@ impl Stream {
     }
 
     /// Reads one piece of history for a watch that is behind.
-    fn catch_up(&mut self, key: u64, watch: &Watch, from: i64) -> Result<(), Refusal> {
-        let view = self.shared.view()?;
+    async fn catch_up(&mut self, key: u64, watch: &Watch, from: i64) -> Result<(), Refusal> {
+        let view = self.shared.view().await?;
         if from < view.compacted {
             let response = PbWatchResponse {
                 // etcd says no revision here.
@@ -264,12 +262,13 @@ impl Stream {
         }
         let response =
             |events| PbWatchResponse { header: header(revision), watch_id: watch.id, events, ..PbWatchResponse::default() };
+        let limit = self.shared.hub().limits.fragment_bytes;
         let mut responses = Vec::new();
         let mut part = Vec::new();
         let mut bytes = 0;
         for event in events {
             let size = event.encoded_len();
-            if watch.fragment && bytes + size > FRAGMENT_BYTES && !part.is_empty() {
+            if watch.fragment && bytes + size > limit && !part.is_empty() {
                 responses.push(PbWatchResponse { fragment: true, ..response(std::mem::take(&mut part)) });
                 bytes = 0;
             }
@@ -308,6 +307,10 @@ fn history(view: &View, watch: &Watch, from: i64, limits: &WatchLimits) -> Resul
             return Ok((events, last));
         }
         (seen, last) = (seen + 1, place.0);
+        // Most of history is of other keys.
+        if !Record::key(value.value()).is_none_or(|key| watch.span.contains(key)) {
+            continue;
+        }
         let record = Record::decode(place, value.value())?;
         if watch.wants(&record) {
             let event = event(&record, watch.prev_kv.then_some(view))?;

@@ -1,15 +1,28 @@
-//! An entry of the bucket `lease`: `leasepb.Lease`, three numbers in protobuf.
+//! An entry of the bucket `lease`: `leasepb.Lease`.
+
+use prost::Message;
 
 /// A lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Its identifier.
     pub id: i64,
-    /// Seconds that it was granted for.
+    /// Seconds that it was granted for, at least 1.
     pub ttl: i64,
     /// Seconds that were left at the last checkpoint; 0 if there was none, which is usual. A server that starts gives a
     /// lease its whole [`ttl`](Self::ttl) again, unless it is told to trust checkpoints.
     pub remaining: i64,
+}
+
+/// The message that is stored (etcd: `server/lease/leasepb/lease.proto`).
+#[derive(Clone, PartialEq, Message)]
+struct Stored {
+    #[prost(int64, tag = "1")]
+    id: i64,
+    #[prost(int64, tag = "2")]
+    ttl: i64,
+    #[prost(int64, tag = "3")]
+    remaining: i64,
 }
 
 impl Lease {
@@ -18,62 +31,18 @@ impl Lease {
         self.id.to_be_bytes()
     }
 
-    /// The value. As in proto3, what is 0 is not there.
+    /// The value.
     pub(super) fn encode(self) -> Vec<u8> {
-        let mut value = Vec::new();
-        for (field, number) in [(1, self.id), (2, self.ttl), (3, self.remaining)] {
-            if number != 0 {
-                value.push(field << 3);
-                varint(number.cast_unsigned(), &mut value);
-            }
-        }
-        value
+        let Self { id, ttl, remaining } = self;
+        Stored { id, ttl, remaining }.encode_to_vec()
     }
 
-    /// The lease that a value says, or `None` if it says none. Fields of later versions are passed over.
-    pub(super) fn decode(mut value: &[u8]) -> Option<Self> {
-        let mut lease = Self { id: 0, ttl: 0, remaining: 0 };
-        while !value.is_empty() {
-            let tag = take_varint(&mut value)?;
-            match (tag >> 3, tag & 7) {
-                (1, 0) => lease.id = take_varint(&mut value)?.cast_signed(),
-                (2, 0) => lease.ttl = take_varint(&mut value)?.cast_signed(),
-                (3, 0) => lease.remaining = take_varint(&mut value)?.cast_signed(),
-                (_, 0) => _ = take_varint(&mut value)?,
-                (_, 1) => value = value.get(8..)?,
-                (_, 2) => {
-                    let length = usize::try_from(take_varint(&mut value)?).ok()?;
-                    value = value.get(length..)?;
-                }
-                (_, 5) => value = value.get(4..)?,
-                _ => return None,
-            }
-        }
-        Some(lease)
+    /// The lease that a value says, or `None` if it says none that could have been granted. Fields of later versions are passed
+    /// over.
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        let Stored { id, ttl, remaining } = Stored::decode(value).ok()?;
+        (ttl > 0 && remaining >= 0).then_some(Self { id, ttl, remaining })
     }
-}
-
-/// Appends a number, seven bits a byte.
-fn varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
-        number >>= 7;
-    }
-    out.push(u8::try_from(number).unwrap_or_default());
-}
-
-/// Takes a number of ten bytes at most off the front.
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for place in 0..10 {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -96,12 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_later_versions_are_passed_over_and_broken_ones_refused() {
+    fn fields_of_later_versions_are_passed_over_and_what_was_never_granted_refused() {
         let later = [0x08, 7, 0x22, 2, 1, 2, 0x2d, 1, 2, 3, 4, 0x31, 1, 2, 3, 4, 5, 6, 7, 8, 0x38, 1, 0x10, 9];
         assert_eq!(Lease::decode(&later), Some(Lease { id: 7, ttl: 9, remaining: 0 }));
         assert_eq!(Lease::decode(&[0x08]), None);
-        assert_eq!(Lease::decode(&[0x22, 5, 1]), None);
-        assert_eq!(Lease::decode(&[0xff; 11]), None);
-        assert_eq!(Lease::decode(&[0x0b]), None);
+        for (ttl, remaining) in [(0, 0), (-1, 0), (5, -1)] {
+            assert_eq!(Lease::decode(&Lease { id: 7, ttl, remaining }.encode()), None);
+        }
     }
 }

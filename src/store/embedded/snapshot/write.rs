@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::bolt::write::Writer;
@@ -62,7 +63,7 @@ where
 
     let member = &contents.member;
     file.bucket(b"members")?;
-    file.put(format!("{:016x}", member.id).as_bytes(), json(member).as_bytes())?;
+    file.put(format!("{:016x}", member.id).as_bytes(), &json(member))?;
     file.bucket(b"members_removed")?;
 
     file.bucket(META)?;
@@ -105,24 +106,17 @@ pub(super) fn digest(input: &mut impl Read, length: u64) -> Result<[u8; super::D
 }
 
 /// A member as etcd keeps it.
-fn json(member: &Member) -> String {
-    let urls: Vec<_> = member.peer_urls.iter().map(|url| quoted(url)).collect();
-    let name = if member.name.is_empty() { String::new() } else { format!(r#","name":{}"#, quoted(&member.name)) };
-    format!(r#"{{"id":{},"peerURLs":[{}]{name}}}"#, member.id, urls.join(","))
-}
-
-/// A string of JSON, with the characters escaped that etcd's encoder escapes.
-fn quoted(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            _ => out.push(c),
-        }
+fn json(member: &Member) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Stored<'m> {
+        id: u64,
+        #[serde(rename = "peerURLs")]
+        peer_urls: &'m [String],
+        #[serde(skip_serializing_if = "str::is_empty")]
+        name: &'m str,
     }
-    out.push('"');
-    out
+    let stored = Stored { id: member.id, peer_urls: &member.peer_urls, name: &member.name };
+    serde_json::to_vec(&stored).expect("numbers and strings are always JSON")
 }
 
 #[cfg(test)]
@@ -131,9 +125,10 @@ mod tests {
 
     #[test]
     fn a_member_is_what_etcd_writes() {
-        let member =
-            Member { id: 7_383_792, name: "a\"&\n".into(), peer_urls: vec!["http://a:1".into(), "http://b:2".into()] };
-        let expected = r#"{"id":7383792,"peerURLs":["http://a:1","http://b:2"],"name":"a\"\u0026\u000a"}"#;
-        assert_eq!(json(&member), expected);
+        let peer_urls = vec!["http://a:1".into(), "http://b:2".into()];
+        let named = Member { id: 7_383_792, name: "default".into(), peer_urls };
+        assert_eq!(json(&named), br#"{"id":7383792,"peerURLs":["http://a:1","http://b:2"],"name":"default"}"#);
+        let nameless = Member { name: String::new(), ..named };
+        assert_eq!(json(&nameless), br#"{"id":7383792,"peerURLs":["http://a:1","http://b:2"]}"#);
     }
 }
