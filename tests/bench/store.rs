@@ -74,6 +74,7 @@ async fn one_round(kind: Kind) -> Figures {
     ranges(&peer, &mut figures).await;
     events(&peer, &mut figures).await;
     watches(&peer, &mut figures).await;
+    range_watches(&peer, &mut figures).await;
     drop(peer);
 
     let mut peer = Peer::start(kind, Durability::Disk).await;
@@ -133,7 +134,7 @@ async fn ranges(peer: &Peer, figures: &mut Figures) {
 }
 
 async fn events(peer: &Peer, figures: &mut Figures) {
-    let mut seen = watch(&mut warm(peer).await, vec!["event".to_owned()]).await;
+    let mut seen = watch(&mut warm(peer).await, vec!["event".to_owned()], &WatchOptions::new()).await;
     let mut client = warm(peer).await;
     let times = put_to_event(&mut client, &mut seen, |_| "event".to_owned()).await;
     figures.spread(["put to event, p50", "put to event, p99"], times);
@@ -143,7 +144,7 @@ async fn watches(peer: &Peer, figures: &mut Figures) {
     let mut watcher = warm(peer).await;
     let keys = (0..WATCHES).map(|n| format!("watched/{n}")).collect();
     let begun = Instant::now();
-    let mut seen = watch(&mut watcher, keys).await;
+    let mut seen = watch(&mut watcher, keys, &WatchOptions::new()).await;
     figures.add("10,000 watches, made", "ms", begun.elapsed().as_secs_f64() * 1e3);
     let mut client = warm(peer).await;
     // Spread over all streams; 7,919 is prime, so no key comes twice.
@@ -152,20 +153,30 @@ async fn watches(peer: &Peer, figures: &mut Figures) {
     figures.memory(peer, ["resident, with 10,000 watches", "of it anonymous, with watches"]).await;
 }
 
+/// The same with watches of ranges, in which the one that a key is in has to be found.
+async fn range_watches(peer: &Peer, figures: &mut Figures) {
+    let mut watcher = warm(peer).await;
+    let prefixes = (0..WATCHES).map(|n| format!("ranged/{n}/")).collect();
+    let mut seen = watch(&mut watcher, prefixes, &WatchOptions::new().with_prefix()).await;
+    let mut client = warm(peer).await;
+    let times = put_to_event(&mut client, &mut seen, |n| format!("ranged/{}/key", n * 7_919 % WATCHES)).await;
+    figures.spread(["put to event with 10,000 ranges, p50", "put to event with 10,000 ranges, p99"], times);
+}
+
 /// Watches each key on one of the streams, and returns when all watches are made: then, when each event came.
-async fn watch(client: &mut Client, keys: Vec<String>) -> UnboundedReceiver<Instant> {
+async fn watch(client: &mut Client, keys: Vec<String>, options: &WatchOptions) -> UnboundedReceiver<Instant> {
     let (came, seen) = unbounded_channel();
     let streams = keys.chunks(keys.len().div_ceil(STREAMS)).map(|keys| {
-        let (mut client, came, keys) = (client.clone(), came.clone(), keys.to_vec());
+        let (mut client, came, keys, options) = (client.clone(), came.clone(), keys.to_vec(), options.clone());
         async move {
             let expected = keys.len();
             let mut keys = keys.into_iter();
             let first = keys.next().expect("a chunk has a key");
-            let stream = client.watch(first, Some(WatchOptions::new())).await.expect("a watch is made");
+            let stream = client.watch(first, Some(options.clone())).await.expect("a watch is made");
             let (mut requests, mut responses) = stream.split();
             let asking = tokio::spawn(async move {
                 for key in keys {
-                    requests.watch(key, Some(WatchOptions::new())).await.expect("a watch is asked for");
+                    requests.watch(key, Some(options.clone())).await.expect("a watch is asked for");
                 }
                 requests
             });
