@@ -132,3 +132,28 @@ impl Writes {
         if self.deletes.iter().any(|d| d.contains(key)) { Err(Refusal::DuplicateKey) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::proto::PbCompare;
+
+    use super::*;
+
+    /// etcd takes some of these for something that they are not, and dies of others.
+    #[test]
+    fn a_number_that_stands_for_nothing_is_refused_where_it_would_decide_something() {
+        let key = || b"k".to_vec();
+        let sorted = |sort_target| PbRangeRequest { key: key(), sort_target, ..PbRangeRequest::default() };
+        assert_eq!(range(&sorted(4)), Ok(()));
+        assert_eq!(range(&sorted(5)), Err(Refusal::InvalidSort));
+        let compared = |result, target| PbTxnRequest {
+            compare: vec![PbCompare { result, target, key: key(), ..PbCompare::default() }],
+            ..PbTxnRequest::default()
+        };
+        assert_eq!(txn(&compared(3, 4)), Ok(()));
+        assert_eq!(txn(&compared(4, 0)), Err(Refusal::InvalidCompare));
+        assert_eq!(txn(&compared(0, 5)), Err(Refusal::InvalidCompare));
+        let says_nothing = vec![PbTxnRequestOp { request: None }];
+        assert_eq!(txn(&PbTxnRequest { success: says_nothing, ..PbTxnRequest::default() }), Err(Refusal::KeyNotFound));
+    }
+}

@@ -151,3 +151,42 @@ impl Handle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::future::join_all;
+
+    use super::super::{Embedded, Options};
+    use super::*;
+
+    fn put(key: &str, bytes: usize) -> PbPutRequest {
+        PbPutRequest { key: key.into(), value: vec![0; bytes], ..PbPutRequest::default() }
+    }
+
+    /// Everything runs on this thread, so that the writer does nothing before it is awaited.
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_begun() {
+        let store = Embedded::in_memory(Options::default()).unwrap();
+        let handle = &store.handle;
+        let mut asking = Box::pin(handle.ask(|reply| Command::Put(put("a", 1), reply)));
+        assert!(asking.as_mut().now_or_never().is_none(), "it waits for the writer");
+        drop(asking);
+        let answer = handle.ask(|reply| Command::Put(put("b", 1), reply)).await.unwrap();
+        assert_eq!(answer.header.unwrap().revision, 2, "the first revision is of the second put");
+    }
+
+    #[tokio::test]
+    async fn more_than_memory_has_room_for_is_refused_and_has_room_later() {
+        const MEBIBYTE: usize = 1024 * 1024;
+        let store = Embedded::in_memory(Options::default()).unwrap();
+        let handle = &store.handle;
+        let ask = || handle.ask(|reply| Command::Put(put("k", MEBIBYTE), reply));
+        let answers = join_all((0..2 * WAITING_BYTES / MEBIBYTE).map(|_| ask())).await;
+        let refused = answers.iter().filter(|answer| **answer == Err(Refusal::TooManyRequests)).count();
+        // Each takes a little more than its value.
+        assert_eq!(refused, WAITING_BYTES / MEBIBYTE + 1);
+        assert!(answers.iter().all(|answer| answer.is_ok() || *answer == Err(Refusal::TooManyRequests)));
+        assert!(ask().await.is_ok());
+    }
+}

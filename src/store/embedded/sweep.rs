@@ -89,3 +89,46 @@ impl Sweep {
         Ok(std::mem::take(&mut self.waiting))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::proto::{PbDeleteRequest, PbPutRequest};
+    use redb::{Database, ReadableTableMetadata};
+
+    use super::super::write::Write;
+    use super::*;
+
+    /// A revision that deletes more keys than a piece holds, and a second compaction that comes in the middle of it.
+    #[test]
+    fn a_compaction_that_overtakes_another_leaves_nothing_behind() {
+        let database = Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut tables = Tables::open(&transaction).unwrap();
+        let leases = std::collections::HashMap::new();
+        let mut revision = 1;
+        for n in 0..2 * PIECE {
+            let mut write = Write::new(&mut tables, &leases, revision, -1);
+            write.put(PbPutRequest { key: format!("k{n}").into_bytes(), ..PbPutRequest::default() }).unwrap();
+            revision = write.finish().unwrap().revision;
+        }
+        let mut write = Write::new(&mut tables, &leases, revision, -1);
+        let all = PbDeleteRequest { key: vec![0], range_end: vec![0], ..PbDeleteRequest::default() };
+        write.delete(&all).unwrap();
+        let deleted = write.finish().unwrap().revision;
+        let mut write = Write::new(&mut tables, &leases, deleted, -1);
+        write.put(PbPutRequest { key: b"alive".to_vec(), ..PbPutRequest::default() }).unwrap();
+        let last = write.finish().unwrap().revision;
+
+        let mut sweep = Sweep::default();
+        sweep.begin(deleted);
+        while sweep.from.0 < deleted || sweep.from.1 == 0 {
+            sweep.step(&mut tables).unwrap();
+        }
+        assert!(sweep.is_pending(), "it stands inside the revision that deletes");
+        sweep.begin(last);
+        while sweep.is_pending() {
+            sweep.step(&mut tables).unwrap();
+        }
+        assert_eq!((tables.revisions.len().unwrap(), tables.keys.len().unwrap()), (1, 1));
+    }
+}

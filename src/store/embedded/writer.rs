@@ -374,3 +374,55 @@ fn puts(request: &etcd_client::proto::PbTxnRequest) -> bool {
 pub(crate) fn number(table: &impl ReadableTable<&'static str, i64>, name: &str) -> Result<Option<i64>, redb::StorageError> {
     Ok(table.get(name)?.map(|value| value.value()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::StorageBackend;
+    use redb::backends::InMemoryBackend;
+
+    use super::super::{Embedded, Options};
+    use super::*;
+
+    /// A file on whose pages the engine panics, once it is told to.
+    #[derive(Debug)]
+    struct Panics(InMemoryBackend, Arc<AtomicBool>);
+
+    impl StorageBackend for Panics {
+        fn len(&self) -> std::io::Result<u64> {
+            self.0.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            self.0.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> std::io::Result<()> {
+            self.0.set_len(len)
+        }
+
+        fn sync_data(&self) -> std::io::Result<()> {
+            assert!(!self.1.load(Ordering::Relaxed), "a page that makes no sense");
+            self.0.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+            self.0.write(offset, data)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_panics_stops_the_store_and_says_so() {
+        let armed = Arc::new(AtomicBool::new(false));
+        let store = Embedded::on_backend(Panics(InMemoryBackend::new(), armed.clone()), Options::default()).unwrap();
+        let mut client = store.client().await.unwrap();
+        client.put("k", "v", None).await.unwrap();
+        armed.store(true, Ordering::Relaxed);
+        let refused = client.put("k", "w", None).await.unwrap_err().to_string();
+        assert!(refused.contains("its writer panicked"), "{refused}");
+        assert!(store.failed().await.contains("its writer panicked"));
+        let refused = client.get("k", None).await.unwrap_err().to_string();
+        assert!(refused.contains("the store has stopped"), "{refused}");
+    }
+}

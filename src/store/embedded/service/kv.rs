@@ -57,11 +57,12 @@ impl PbKvService for Kv {
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
         let request = request.into_inner();
         check::txn(&request)?;
-        check::size(&request)?;
         let mut response = if is_read_only(&request) {
             let view = self.handle.shared.view().await?;
             reading(false, || read_only_txn(&view.reader(), &request))?
         } else {
+            // What only reads is not written anywhere, so it may be larger, as in etcd.
+            check::size(&request)?;
             self.handle.ask(|reply| Command::Txn(request, reply)).await?
         };
         self.handle.shared.sign(&mut response.header);
@@ -81,5 +82,23 @@ pub(crate) fn reading<T>(one: bool, read: impl FnOnce() -> T) -> T {
         read()
     } else {
         tokio::task::block_in_place(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+
+    use super::super::super::{Embedded, Options};
+
+    #[tokio::test]
+    async fn a_transaction_that_only_reads_may_be_larger_than_one_that_is_written() {
+        let store = Embedded::in_memory(Options::default()).unwrap();
+        let mut client = store.client().await.unwrap();
+        let large = || Compare::value("k", CompareOp::Equal, vec![0; super::check::MAX_REQUEST_BYTES]);
+        let read = client.txn(Txn::new().when([large()]).and_then([TxnOp::get("k", None)])).await.unwrap();
+        assert!(!read.succeeded());
+        let refused = client.txn(Txn::new().when([large()]).and_then([TxnOp::put("k", "v", None)])).await.unwrap_err();
+        assert!(refused.to_string().contains("etcdserver: request is too large"), "{refused}");
     }
 }
