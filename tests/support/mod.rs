@@ -13,7 +13,7 @@ pub mod store;
 pub mod tls;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -169,10 +169,16 @@ impl Daemon {
     }
 
     fn start_logging(store: &str, directory: &Path, arguments: &[&str], level: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wicapd"));
+        command.args(["run", "--store", store]).args(arguments);
+        Self::launch(command, directory, level)
+    }
+
+    /// A command that is to become a daemon: `wicapd` itself, or what starts it.
+    pub fn launch(mut command: Command, directory: &Path, level: &str) -> Self {
         let log = directory.join(format!("wicapd-{}.log", uuid::Uuid::new_v4()));
-        let child = Command::new(env!("CARGO_BIN_EXE_wicapd"))
-            .args(["run", "--store", store])
-            .args(arguments)
+        let child = command
+            .env_remove("WICAP_STORE")
             .env("RUST_LOG", level)
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap())
@@ -185,6 +191,26 @@ impl Daemon {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and its exit code.
+    pub async fn end(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself, and returns its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let waiting = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the daemon ends in time")
     }
 
     pub fn pid(&self) -> u32 {
@@ -223,13 +249,28 @@ pub struct Said {
     pub err: String,
 }
 
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 /// Runs `wicapctl` against a store, with what it reads on standard input.
 pub fn wicapctl(store: &str, arguments: &[&str], input: &str) -> Said {
+    wicapctl_with(&[], &[&["--store", store], arguments].concat(), input)
+}
+
+/// The same with variables of its environment, which alone say where the store is unless an argument does.
+pub fn wicapctl_with(environment: &[(&str, &Path)], arguments: &[&str], input: &str) -> Said {
     use std::io::Write;
     let mut child = Command::new(env!("CARGO_BIN_EXE_wicapctl"))
-        .args(["--store", store])
         .args(arguments)
         .env_remove("WICAP_STORE")
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -237,12 +278,15 @@ pub fn wicapctl(store: &str, arguments: &[&str], input: &str) -> Said {
         .unwrap();
     // A command that refuses its arguments ends before it reads.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    child.wait_with_output().unwrap().into()
+}
+
+/// Runs `wicapd` with arguments of which it must say something and end.
+pub async fn wicapd(arguments: &[&str]) -> Said {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_wicapd"));
+    command.args(arguments).env_remove("WICAP_STORE").env("RUST_LOG", "error").stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("wicapd ends by itself");
+    output.unwrap().into()
 }
 
 /// Applies resources, and insists.

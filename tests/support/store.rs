@@ -17,9 +17,14 @@ pub struct StoreProcess {
 impl StoreProcess {
     /// Starts it on a directory, and does not wait.
     pub fn spawn(directory: &Path) -> Self {
+        Self::spawn_with(directory, &[])
+    }
+
+    fn spawn_with(directory: &Path, arguments: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_wicapd"))
             .args(["store", "--data-dir"])
             .arg(directory)
+            .args(arguments)
             .env("RUST_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -30,7 +35,12 @@ impl StoreProcess {
 
     /// The same, and waits until it answers.
     pub async fn start(directory: &Path) -> Self {
-        let mut process = Self::spawn(directory);
+        Self::start_with(directory, &[]).await
+    }
+
+    /// The same with arguments that leave the socket where it is.
+    pub async fn start_with(directory: &Path, arguments: &[&str]) -> Self {
+        let mut process = Self::spawn_with(directory, arguments);
         process.answering().await;
         process
     }
