@@ -32,6 +32,8 @@ pub enum Fault {
     IgnoresSync,
     /// It keeps all that was synced, but one page.
     ForgetsAPage,
+    /// It carries out so many more calls that change something, and says of all others that they failed.
+    FailsAfter(u32),
 }
 
 /// What the disk may hold after a power cut, and what was known when it came.
@@ -96,6 +98,11 @@ impl<K> Disk<K> {
         self.0.lock().unwrap().synced.clone()
     }
 
+    /// From now on it has that fault.
+    pub fn set_fault(&self, fault: Fault) {
+        self.0.lock().unwrap().fault = Some(fault);
+    }
+
     /// The images of all power cuts until now.
     pub fn take_images(&self) -> Vec<Image<K>> {
         std::mem::take(&mut self.0.lock().unwrap().images)
@@ -110,6 +117,14 @@ impl<K> State<K> {
             let (bytes, known) = (self.image(), (self.known)());
             self.images.push(Image { bytes, known });
         }
+    }
+
+    /// Whether it still carries out what it is told to.
+    fn work(&mut self) -> Result<(), io::Error> {
+        if let Some(Fault::FailsAfter(calls)) = &mut self.fault {
+            *calls = calls.checked_sub(1).ok_or_else(|| io::Error::other("the disk is broken"))?;
+        }
+        Ok(())
     }
 
     fn image(&mut self) -> Vec<u8> {
@@ -215,6 +230,7 @@ impl<K: Send + 'static> StorageBackend for Disk<K> {
 
     fn set_len(&self, length: u64) -> Result<(), io::Error> {
         let mut state = self.0.lock().unwrap();
+        state.work()?;
         state.current.resize(usize::try_from(length).unwrap(), 0);
         state.unsynced.push(Unsynced::Length(length));
         state.perhaps_cut();
@@ -223,6 +239,7 @@ impl<K: Send + 'static> StorageBackend for Disk<K> {
 
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut state = self.0.lock().unwrap();
+        state.work()?;
         // While it is under way, and when it is done.
         state.perhaps_cut();
         state.sync();
@@ -232,6 +249,7 @@ impl<K: Send + 'static> StorageBackend for Disk<K> {
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
         let mut state = self.0.lock().unwrap();
+        state.work()?;
         assert!(offset + data.len() as u64 <= state.current.len() as u64, "a file is made longer before it is written to");
         put(&mut state.current, offset, data);
         state.unsynced.push(Unsynced::Write(offset, data.to_vec()));
