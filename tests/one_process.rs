@@ -111,7 +111,10 @@ fn stack(directory: &Path) -> Value {
 fn session() -> Value {
     json!({
         "apiVersion": "wicap.dev/v1alpha1", "kind": "ControlSession", "metadata": {"name": "night"},
-        "spec": {"stack": "wicap", "mode": "Monitor", "ttl": "1h", "allowedActions": [], "operator": "tester@localhost", "reason": "a test"},
+        "spec": {
+            "stack": "wicap", "mode": "Monitor", "ttl": "1h", "allowedActions": [],
+            "operator": "tester@localhost", "reason": "a test",
+        },
     })
 }
 

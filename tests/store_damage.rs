@@ -1,5 +1,5 @@
-//! A file that is not as the embedded store left it, and a disk that fails under it: the store answers with everything that it
-//! has acknowledged, or it says what is wrong and leaves the file alone; it never answers with something missing.
+//! A file that is not as the embedded store left it, and a disk that fails under it: the store answers with everything that
+//! it has acknowledged, or it says what is wrong and leaves the file alone; it never answers with something missing.
 //!
 //! `WICAP_SEED` damages as that seed says.
 
@@ -284,8 +284,8 @@ async fn a_store_that_has_ended_with_a_damaged_header_is_whole_or_refused() {
     assert!(wrong.is_empty(), "seed {seed}: {} times:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The header has a slot for the last commit, and one for the commit before. After a kill nobody can tell a slot that was damaged
-/// from one that was being written when the kill came, and was never acknowledged.
+/// The header has a slot for the last commit, and one for the commit before. After a kill nobody can tell a slot that was
+/// damaged from one that was being written when the kill came, and was never acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_was_killed_with_a_damaged_header_is_without_its_last_commit_at_most() {
     let (sample, seed) = (Sample::killed().await, seed());

@@ -1,5 +1,5 @@
-//! What a restart of the embedded store leaves as it was: what leases have left, watches, and what was forgotten. It ends in good
-//! order or by SIGKILL; to the millisecond this is shown on a paused clock.
+//! What a restart of the embedded store leaves as it was: what leases have left, watches, and what was forgotten. It ends in
+//! good order or by SIGKILL; to the millisecond this is shown on a paused clock.
 
 mod power_cut {
     #[allow(dead_code)] // Power cuts are another test's.

@@ -1,5 +1,6 @@
-//! The embedded store's room: old revisions are forgotten by themselves, their space is used again, a file over its quota refuses
-//! what would make it larger and nothing else, writers that wait together share a commit, and who does not read holds nobody up.
+//! The embedded store's room: old revisions are forgotten by themselves, their space is used again, a file over its quota
+//! refuses what would make it larger and nothing else, writers that wait together share a commit, and who does not read
+//! holds nobody up.
 
 mod support;
 
@@ -49,7 +50,7 @@ async fn oldest(client: &mut Client) -> i64 {
     panic!("nothing can be read");
 }
 
-/// Lets the paused clock run to one millisecond before a time, and to one after it, and says what was the oldest revision then.
+/// Lets the paused clock run to one millisecond before a time, and to one after it, and says what was oldest then.
 async fn around(client: &mut Client, began: tokio::time::Instant, after: Duration) -> (i64, i64) {
     const MOMENT: Duration = Duration::from_millis(1);
     tokio::time::sleep_until(began + after - MOMENT).await;
