@@ -160,9 +160,19 @@ impl Embedded {
         if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             begin(&directory, &options).map_err(broken)?;
         }
-        let database = builder(&options).open(&path).map_err(|e| broken(e.into()))?;
-        data_dir::make_private(&path)?;
-        let (writer, alarm) = Self::writer(database, Some(path.clone()), &options)?;
+        // The engine may panic on pages that make no sense.
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // One that a newer version has written is not even touched, unless it was killed and has to be looked at first.
+            if let Ok(file) = builder(&options).open_read_only(&path) {
+                known_format(&file, &path)?;
+            }
+            let database = builder(&options).open(&path).map_err(|e| broken(e.into()))?;
+            known_format(&database, &path)?;
+            data_dir::make_private(&path)?;
+            Self::writer(database, Some(path.clone()), &options)
+        }));
+        let damaged = |_| Err(broken(redb::Error::Corrupted("a page makes no sense".to_owned())));
+        let (writer, alarm) = opened.unwrap_or_else(damaged)?;
         Self::start(writer, alarm, options, Some(directory))
     }
 
@@ -195,9 +205,6 @@ impl Embedded {
         let path = file.clone().unwrap_or_else(|| "(in memory)".into());
         let broken = |reason: redb::Error| Error::File { path: path.clone(), reason };
         let state = State::read(&database).map_err(broken)?;
-        if state.format != FORMAT {
-            return Err(Error::Format { path, found: state.format });
-        }
         let alive = Alive::new();
         let view = database.begin_read().map_err(redb::Error::from);
         let view = view.and_then(|view| View::new(view, state.revision, state.compacted, alive.token())).map_err(broken)?;
@@ -297,7 +304,24 @@ fn begin(directory: &DataDir, options: &Options) -> Result<(), redb::Error> {
 fn builder(options: &Options) -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
+    // A disk that has changed what it kept is found out when the store starts, and not by what it then answers.
+    builder.set_check_integrity_on_open(true);
     builder
+}
+
+/// Refuses a file of a layout that this version does not know. One that has no layout yet is new.
+fn known_format(database: &impl ReadableDatabase, path: &Path) -> Result<(), Error> {
+    let read = || -> Result<Option<i64>, redb::Error> {
+        match database.begin_read()?.open_table(tables::META) {
+            Ok(table) => Ok(number(&table, meta::FORMAT)?),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    match read().map_err(|reason| Error::File { path: path.to_owned(), reason })? {
+        None | Some(FORMAT) => Ok(()),
+        Some(found) => Err(Error::Format { path: path.to_owned(), found }),
+    }
 }
 
 /// Sends the writer a word when the time has come that it named last.
@@ -327,7 +351,6 @@ async fn wake(mut alarm: watch::Receiver<Option<Instant>>, writer: mpsc::Unbound
 
 /// What a file says beside its data.
 struct State {
-    format: i64,
     revision: i64,
     compacted: i64,
     swept: i64,
@@ -359,7 +382,6 @@ impl State {
             let last = tables.revisions.last()?.map_or(FIRST_REVISION, |(place, _)| place.value().0);
             let get = |name| number(&tables.meta, name);
             Self {
-                format: get(meta::FORMAT)?.unwrap_or(0),
                 revision: last.max(get(meta::REVISION)?.unwrap_or(FIRST_REVISION)),
                 compacted: get(meta::COMPACTED)?.unwrap_or(-1),
                 swept: get(meta::SWEPT)?.unwrap_or(0),

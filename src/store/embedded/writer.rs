@@ -113,8 +113,12 @@ impl Writer {
             Ok(open) => open,
             Err(error) => {
                 // After a write that failed nobody knows what is on the disk. What was not answered is not acknowledged.
-                tracing::error!(%error, "the store's file failed; nothing more is answered");
-                self.shared.stop(error.to_string());
+                let reason = match error {
+                    redb::Error::Io(error) => error.to_string(),
+                    error => error.to_string(),
+                };
+                tracing::error!(reason, "the store's file failed; nothing more is answered");
+                self.shared.stop(reason);
                 false
             }
         }
@@ -355,7 +359,7 @@ impl Drop for Panicking {
 /// A file that fails ends the whole batch; everything else is an answer.
 fn unless_broken<T>(answer: Result<T, Refusal>) -> Result<Result<T, Refusal>, redb::Error> {
     match answer {
-        Err(Refusal::Stopped(reason)) => Err(redb::Error::Corrupted(reason)),
+        Err(Refusal::Stopped(reason)) => Err(redb::Error::Io(std::io::Error::other(reason))),
         answer => Ok(answer),
     }
 }
