@@ -21,7 +21,7 @@ pub enum Asked {
 }
 
 impl Asked {
-    fn writes(self) -> Option<u64> {
+    pub fn writes(self) -> Option<u64> {
         match self {
             Self::Put(value) | Self::Swap { value, .. } => Some(value),
             Self::Get | Self::Delete => None,
@@ -29,14 +29,17 @@ impl Asked {
     }
 }
 
+/// A value, and the revision that it was put at.
+pub type Found = Option<(u64, i64)>;
+
 /// What an answer says. Every request also asks for what it found, so that an order has little room to be wrong in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The revision of the whole store, in the header.
     pub revision: i64,
-    /// The value that was there, and the revision that it was put at. A put that succeeds says what it replaced.
-    pub found: Option<(u64, i64)>,
-    /// Whether it changed the key.
+    /// What was there of each key that was asked for. A put that succeeds says what it replaced.
+    pub found: Vec<Found>,
+    /// Whether it changed its keys.
     pub changed: bool,
 }
 
@@ -44,10 +47,39 @@ pub struct Answer {
 /// at any time after it was sent, or never.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub key: usize,
-    pub asked: Asked,
+    /// What is asked of each key: of one, of all in a range read, of two in a transaction, which changes both or none.
+    pub asked: Vec<(usize, Asked)>,
     pub sent: usize,
     pub answered: Option<(usize, Answer)>,
+}
+
+impl Request {
+    /// What it has to do with one key.
+    fn part(&self, key: usize) -> Option<Part> {
+        let at = self.asked.iter().position(|(of, _)| *of == key)?;
+        let answered = self.answered.as_ref();
+        let told = answered.map(|(time, a)| (*time, Told { revision: a.revision, found: a.found[at], changed: a.changed }));
+        // A transaction may have left a key alone because of its other one.
+        let refused = self.asked.len() > 1 && told.is_some_and(|(_, told)| !told.changed);
+        let asked = if refused { Asked::Get } else { self.asked[at].1 };
+        Some(Part { asked, sent: self.sent, answered: told })
+    }
+}
+
+/// An answer, as far as it is about one key.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    revision: i64,
+    found: Found,
+    changed: bool,
+}
+
+/// A request, as far as it is about one key.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    asked: Asked,
+    sent: usize,
+    answered: Option<(usize, Told)>,
 }
 
 /// Writes down requests of many clients.
@@ -56,11 +88,11 @@ pub struct History(Mutex<(usize, Vec<Request>)>);
 
 impl History {
     /// Called before it is sent; returns its number.
-    pub fn begin(&self, key: usize, asked: Asked) -> usize {
+    pub fn begin(&self, asked: Vec<(usize, Asked)>) -> usize {
         let mut history = self.0.lock().unwrap();
         let (time, requests) = &mut *history;
         *time += 1;
-        requests.push(Request { key, asked, sent: *time, answered: None });
+        requests.push(Request { asked, sent: *time, answered: None });
         requests.len() - 1
     }
 
@@ -89,7 +121,7 @@ struct State {
 
 impl State {
     /// What it is once a request has taken effect, if that can be: with its answer, or without any.
-    fn after(mut self, asked: Asked, answer: Option<Answer>) -> Option<Self> {
+    fn after(mut self, asked: Asked, answer: Option<Told>) -> Option<Self> {
         let Some(answer) = answer else {
             return match asked {
                 Asked::Get => None,
@@ -138,21 +170,34 @@ impl State {
     }
 }
 
-/// Whether there is an order of all requests that explains every answer; else what cannot be explained.
+/// Whether there is an order of the requests of each key that explains every answer, and the revisions agree with it; else what
+/// cannot be explained.
 pub fn check(requests: &[Request]) -> Result<(), String> {
     revisions(requests)?;
-    let keys: BTreeSet<usize> = requests.iter().map(|request| request.key).collect();
+    let keys: BTreeSet<usize> = requests.iter().flat_map(|request| &request.asked).map(|(key, _)| *key).collect();
     keys.into_iter().try_for_each(|key| {
-        let of_key: Vec<&Request> = requests.iter().filter(|request| request.key == key).collect();
-        linearize(&of_key).map_err(|wrong| format!("key {key}: {wrong}"))
+        let parts: Vec<Part> = requests.iter().filter_map(|request| request.part(key)).collect();
+        linearize(&parts).map_err(|wrong| format!("key {key}: {wrong}"))
     })
+}
+
+/// How many of the requests that were answered were sent while another was under way.
+pub fn overlapping(requests: &[Request]) -> usize {
+    let mut last = 0;
+    let times = requests.iter().filter_map(|request| request.answered.as_ref().map(|(at, _)| (request.sent, *at)));
+    let beside = times.filter(|(sent, answered)| {
+        let beside = *sent < last;
+        last = last.max(*answered);
+        beside
+    });
+    beside.count()
 }
 
 /// Revisions are those of the whole store. So an answer, whatever its key, is of no earlier one than any answer that came before
 /// it was asked for, and of a later one if it changed something.
 fn revisions(requests: &[Request]) -> Result<(), String> {
     let mut answers: Vec<(usize, i64)> =
-        requests.iter().filter_map(|one| one.answered.map(|(at, a)| (at, a.revision))).collect();
+        requests.iter().filter_map(|one| one.answered.as_ref().map(|(at, a)| (*at, a.revision))).collect();
     answers.sort_unstable();
     let mut newest = 0;
     let newest: Vec<(usize, i64)> = answers
@@ -165,7 +210,7 @@ fn revisions(requests: &[Request]) -> Result<(), String> {
     for request in requests {
         let before = newest.partition_point(|(at, _)| *at < request.sent);
         let Some((_, known)) = before.checked_sub(1).map(|index| newest[index]) else { continue };
-        if let Some((_, answer)) = request.answered
+        if let Some((_, answer)) = &request.answered
             && answer.revision < known + i64::from(answer.changed)
         {
             return Err(format!("revision {known} was known before this was asked: {request:?}"));
@@ -175,7 +220,7 @@ fn revisions(requests: &[Request]) -> Result<(), String> {
 }
 
 /// The requests of one key.
-fn linearize(requests: &[&Request]) -> Result<(), String> {
+fn linearize(requests: &[Part]) -> Result<(), String> {
     let mut seen: HashSet<u64> = HashSet::new();
     for request in requests {
         seen.extend(request.answered.and_then(|(_, answer)| answer.found).map(|(value, _)| value));
@@ -204,7 +249,12 @@ fn linearize(requests: &[&Request]) -> Result<(), String> {
                 possible.insert((state, done));
                 continue;
             }
-            for other in under_way.iter().filter(|other| !done.contains(*other)) {
+            let left_over = |other: &&usize| !done.contains(*other);
+            // Which of several deletions without an answer it was nobody can tell, so it was the first: else there would be as
+            // many explanations as there are ways to choose among them.
+            let lost = |other: usize| requests[other].asked == Asked::Delete && requests[other].answered.is_none();
+            let first = under_way.iter().filter(left_over).find(|other| lost(**other));
+            for other in under_way.iter().filter(left_over).filter(|other| !lost(**other) || first == Some(*other)) {
                 let answer = requests[*other].answered.map(|(_, answer)| answer);
                 if let Some(after) = state.after(requests[*other].asked, answer) {
                     let mut done = done.clone();
@@ -217,7 +267,7 @@ fn linearize(requests: &[&Request]) -> Result<(), String> {
         }
         under_way.remove(&number);
         if possible.is_empty() {
-            let beside: Vec<&&Request> = under_way.iter().map(|other| &requests[*other]).collect();
+            let beside: Vec<&Part> = under_way.iter().map(|other| &requests[*other]).collect();
             return Err(format!("no order explains {:?}; under way beside it: {beside:?}", requests[number]));
         }
     }
