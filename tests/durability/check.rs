@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, EventType, GetOptions, GetResponse, KeyValue, LeaseTimeToLiveOptions, WatchOptions};
 
-use super::history::{Change, Lease, Model, Request, Sent, Version};
+use super::history::{Change, Lease, Model, Request, Sent, Version, number};
 use crate::support::PATIENCE;
 
 /// The model of what the store holds now, if that is what it may hold. `before` is what it held when it was last looked at, and
@@ -69,13 +69,10 @@ fn header(answer: &GetResponse) -> i64 {
 }
 
 fn version(kv: &KeyValue) -> Result<Version, String> {
-    let unreadable = || format!("{} has a value that nobody wrote", String::from_utf8_lossy(kv.key()));
-    let (number, padding) = kv.value_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(unreadable)?;
-    if padding.bytes().any(|byte| byte != b'x') {
-        return Err(unreadable());
-    }
+    let number = kv.value_str().ok().and_then(number);
+    let number = number.ok_or_else(|| format!("{} has a value that nobody wrote", String::from_utf8_lossy(kv.key())))?;
     Ok(Version {
-        number: number.parse().map_err(|_| unreadable())?,
+        number,
         create: kv.create_revision(),
         modified: kv.mod_revision(),
         version: kv.version(),

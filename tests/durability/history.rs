@@ -31,6 +31,48 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// What it is called in a count of what was asked.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Write { lease: 1.., .. } => "put with a lease",
+            Self::Write { changes, .. } if changes.len() > 1 => "transaction",
+            Self::Write { changes, .. } if changes.iter().all(|(_, number)| number.is_none()) => "deletion",
+            Self::Write { .. } => "put",
+            Self::Compact { .. } => "compaction",
+            Self::Defragment => "defragmentation",
+            Self::Grant { .. } => "grant of a lease",
+            Self::KeepAlive { .. } => "renewal of a lease",
+            Self::Revoke { .. } => "revocation of a lease",
+        }
+    }
+}
+
+/// Every kind of request.
+pub const KINDS: [&str; 9] = [
+    "put",
+    "transaction",
+    "deletion",
+    "put with a lease",
+    "compaction",
+    "defragmentation",
+    "grant of a lease",
+    "renewal of a lease",
+    "revocation of a lease",
+];
+
+/// The value of a number, which says how long it is: one that has lost its end is none.
+pub fn value(number: u64, padding: usize) -> String {
+    format!("{number} {padding} {}", "x".repeat(padding))
+}
+
+/// The number that a value is of, if it is as it was written.
+pub fn number(written: &str) -> Option<u64> {
+    let mut parts = written.splitn(3, ' ');
+    let (number, padding) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    (written == value(number, padding)).then_some(number)
+}
+
 /// A request, and whether it was answered before the store was killed. If it was not, it may be carried out or not.
 #[derive(Clone, Debug)]
 pub struct Sent {

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
-use super::history::{Change, Log, Model, Request};
+use super::history::{Change, Log, Model, Request, value};
 use crate::support::store::StoreProcess;
 
 /// Leases that live at once; more would only make each look at them slower.
@@ -74,7 +74,7 @@ impl Worker {
     fn value(&mut self, number: u64) -> String {
         let padding =
             if self.rng.random_ratio(1, 8) { self.rng.random_range(0..20_000) } else { self.rng.random_range(0..300) };
-        format!("{number} {}", "x".repeat(padding))
+        value(number, padding)
     }
 
     /// Sends something that was written down as `number`, and writes down the answer.
