@@ -6,6 +6,7 @@ mod support;
 
 mod differential {
     pub mod answer;
+    pub mod burst;
     pub mod generator;
     pub mod operation;
     pub mod peer;
@@ -16,9 +17,12 @@ mod differential {
 
 use std::time::{Duration, Instant};
 
-use differential::answer::Answer;
+use differential::answer::{Answer, Kv};
+use differential::burst;
+use differential::operation::Bytes;
 use differential::peer::Peer;
-use differential::runner::{Difference, run};
+use differential::runner::{Covered, Difference, run};
+use differential::streams::{Note, Notes};
 use etcd_client::{EventType, LeaseGrantOptions, PutOptions, WatchOptions};
 use futures::StreamExt;
 
@@ -28,6 +32,9 @@ const OPERATIONS: usize = 20_000;
 /// A history starts on empty stores; after some thousand operations it has all that one can have.
 const HISTORY: std::ops::RangeInclusive<usize> = 2_000..=20_000;
 
+/// A watch that goes back more revisions than this is served by either store in more than one go.
+const LONG: i64 = 1_000;
+
 /// Histories at once: one waits for its watches while another computes.
 const AT_ONCE: usize = 3;
 
@@ -36,7 +43,7 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}: found '{text}', expected a number")))
 }
 
-async fn history(seed: u64, operations: usize) -> Result<(), Box<Difference>> {
+async fn history(seed: u64, operations: usize) -> Result<Covered, Box<Difference>> {
     let (left, right) = tokio::join!(Peer::etcd(), Peer::under_test());
     run(seed, operations, left, right, None).await
 }
@@ -57,15 +64,24 @@ async fn random_histories_are_answered_as_by_etcd() {
     let done: usize = seeds.iter().map(|(_, length)| length).sum();
     println!("{done} operations, seeds {first} to {last}");
     let mut histories = futures::stream::iter(seeds).map(|(seed, length)| history(seed, length)).buffer_unordered(AT_ONCE);
+    let mut covered = Covered::default();
     while let Some(outcome) = histories.next().await {
-        if let Err(difference) = outcome {
-            panic!("1 difference\n{difference}");
-        }
+        let of_one = outcome.unwrap_or_else(|difference| panic!("1 difference\n{difference}"));
+        covered.bursts += of_one.bursts;
+        covered.restarts += of_one.restarts;
+        covered.full += of_one.full;
+        covered.furthest = covered.furthest.max(of_one.furthest);
     }
     let seconds = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = done as f64 / seconds;
     println!("{done} operations, seeds {first} to {last}: 0 differences, {seconds:.0} s, {rate:.0} operations/s");
+    println!("{covered:?}");
+    // A run that shows a difference again is too short for that.
+    if done >= OPERATIONS {
+        let Covered { bursts, restarts, full, furthest } = covered;
+        assert!(bursts > 0 && restarts > 0 && full > 0 && furthest > LONG, "little was tried: {covered:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,4 +146,53 @@ async fn a_lease_that_expires_deletes_its_keys_at_one_revision_in_their_order() 
         assert_eq!(client.get("other", None).await.unwrap().header().unwrap().revision(), revision + 1);
         assert!(client.leases().await.unwrap().leases().is_empty());
     }
+}
+
+fn put(revision: i64) -> Answer {
+    Answer::Put { revision: Some(revision), previous: None }
+}
+
+fn delete(revision: i64, deleted: i64) -> Answer {
+    Answer::Delete { revision: Some(revision), deleted, previous: Vec::new() }
+}
+
+#[test]
+fn changes_at_once_have_each_one_of_the_next_revisions() {
+    let one = burst::outcome(vec![put(8), delete(7, 1), put(6), delete(6, 0)], 5).unwrap();
+    let other = burst::outcome(vec![put(6), delete(8, 1), put(7), delete(5, 0)], 5).unwrap();
+    assert_eq!(one, other, "in another order");
+    assert_eq!(one.1, 3);
+    for wrong in [[put(6), put(6)], [put(6), put(8)], [put(5), put(6)], [put(6), delete(7, 0)], [put(6), delete(4, 0)]] {
+        burst::outcome(wrong.to_vec(), 5).expect_err("a revision that cannot be");
+    }
+    let refused = Answer::Refused { code: String::new(), message: String::new() };
+    assert_ne!(burst::outcome(vec![put(6), refused], 5), burst::outcome(vec![put(6), put(7)], 5));
+}
+
+#[test]
+fn the_events_of_changes_at_once_are_the_same_in_any_order_and_no_others_are() {
+    let event = |key: &str, modified, value: &str| Note::Event {
+        deleted: false,
+        kv: Some(Kv {
+            key: Bytes(key.into()),
+            value: Bytes(value.into()),
+            create: modified,
+            modified,
+            version: 1,
+            lease: 0,
+        }),
+        previous: None,
+    };
+    let notes = |events: &[(&str, i64, &str)]| {
+        let mut notes =
+            Notes::from([(0, events.iter().map(|(key, revision, value)| event(key, *revision, value)).collect())]);
+        burst::ordered_notes(&mut notes, &(6..=8));
+        notes
+    };
+    let one = notes(&[("z", 5, ""), ("b", 6, ""), ("a", 7, ""), ("c", 8, ""), ("b", 9, "")]);
+    assert_eq!(one, notes(&[("z", 5, ""), ("c", 6, ""), ("b", 7, ""), ("a", 8, ""), ("b", 9, "")]));
+    assert_ne!(one, notes(&[("z", 5, ""), ("b", 6, ""), ("a", 7, ""), ("b", 9, "")]), "one is missing");
+    assert_ne!(one, notes(&[("z", 5, ""), ("b", 6, "x"), ("a", 7, ""), ("c", 8, ""), ("b", 9, "")]), "another value");
+    assert_ne!(one, notes(&[("z", 4, ""), ("b", 6, ""), ("a", 7, ""), ("c", 8, ""), ("b", 9, "")]), "one from before");
+    assert_ne!(one, notes(&[("b", 6, ""), ("a", 7, ""), ("c", 8, ""), ("z", 5, ""), ("b", 9, "")]), "one comes late");
 }

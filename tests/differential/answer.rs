@@ -97,6 +97,20 @@ pub enum Answer {
         revision: Option<i64>,
         version: bool,
         size: bool,
+        errors: Vec<String>,
+    },
+    /// Of each member its name, how many addresses it has for clients, and whether it only learns.
+    Members {
+        revision: Option<i64>,
+        members: Vec<(String, usize, bool)>,
+    },
+    Defragment {
+        revision: Option<i64>,
+    },
+    /// The kinds of alarms, and whether each is of the member that was asked.
+    Alarms {
+        revision: Option<i64>,
+        alarms: Vec<(i32, bool)>,
     },
     Watch {
         revision: Option<i64>,
@@ -210,14 +224,18 @@ impl Leases {
     }
 }
 
-/// Whether two answers to one operation say the same.
-pub fn same(operation: &Operation, left: &Answer, right: &Answer) -> bool {
+/// Whether two answers to one operation say the same. `renewed` is how much more of its time a lease may have on the left, in
+/// seconds: etcd gives every lease all of it again when it starts.
+pub fn same(operation: &Operation, left: &Answer, right: &Answer, renewed: i64) -> bool {
     match (operation, left, right) {
         (
             Operation::TimeToLive { .. },
             Answer::TimeToLive { remaining: left_remaining, .. },
             Answer::TimeToLive { remaining: right_remaining, .. },
-        ) => (left_remaining - right_remaining).abs() <= TTL_TOLERANCE && without_ttl(left) == without_ttl(right),
+        ) => {
+            (-TTL_TOLERANCE..=TTL_TOLERANCE + renewed).contains(&(left_remaining - right_remaining))
+                && without_ttl(left) == without_ttl(right)
+        }
         (Operation::Range(range), _, _) => same_range(range, left, right),
         (Operation::Txn(txn), _, _) => same_txn(txn, left, right),
         _ => left == right,

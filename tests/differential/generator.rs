@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::answer::Answer;
-use super::operation::{Bytes, Compare, Delete, Operation, Put, Range, Span, Step, Target, Txn, Watch, chosen};
+use super::operation::{Bytes, Change, Compare, Delete, Operation, Put, Range, Span, Step, Target, Txn, Watch, chosen};
 use super::side::STREAMS;
 
 /// Keys with a common prefix, binary ones, the smallest and the largest.
@@ -65,6 +65,12 @@ const TXN_LIMIT: usize = 128;
 /// that a compaction computed, and only from then on answers with it.
 const COMPACTS_WITHIN: usize = 30;
 
+/// One history in this many compacts nothing, so that watches read all of it again.
+const UNCOMPACTED: u64 = 10;
+
+/// How many changes are asked for at once: more than there are connections.
+const BURST: std::ops::RangeInclusive<usize> = 4..=10;
+
 /// How many watches a stream has at most, so that a history does not consist of them.
 const WATCHES_A_STREAM: usize = 10;
 
@@ -75,6 +81,9 @@ pub struct World {
     pub compacted: i64,
     /// Every revision that a compaction was for.
     compactions: BTreeSet<i64>,
+    /// Every revision of a transaction that may have deleted a key and put it again: when etcd compacts to just that revision it
+    /// loses the key, and ends when somebody reads it.
+    erased: BTreeSet<i64>,
     /// The watches of each stream that can be canceled.
     watches: Vec<Vec<i64>>,
     /// The given ids that no watch of a stream may have any more.
@@ -82,11 +91,18 @@ pub struct World {
     chosen_leases: i64,
     /// How many operations ago a compaction was begun.
     since_compaction: usize,
+    /// Whether the alarm is raised that the store is full.
+    pub full: bool,
+    /// The latest revision that a watch was to start at: it may be yet to come.
+    latest_start: i64,
+    /// The most revisions back that a watch was started at.
+    pub furthest: i64,
 }
 
 pub struct Generator {
     rng: StdRng,
     pub world: World,
+    compacts: bool,
     /// Whether keys may have leases that the store chose. Then no hash is asked for: such an id is part of it.
     chooses_leases: bool,
     soon: VecDeque<Operation>,
@@ -109,7 +125,15 @@ impl World {
                 self.since_compaction = if *physical { COMPACTS_WITHIN } else { 0 };
             }
             (Operation::Grant { lease: 0, .. }, Answer::Grant { .. }) => self.chosen_leases += 1,
+            (Operation::Txn(txn), Answer::Txn { revision: Some(revision), .. }) if txn.erases() => {
+                self.erased.insert(*revision);
+            }
+            (Operation::Full { raised }, Answer::Alarms { .. }) => self.full = *raised,
             (Operation::Watch { stream, watch }, Answer::Watch { id, canceled: false, .. }) => {
+                self.latest_start = self.latest_start.max(watch.start);
+                if watch.start > 0 && watch.start >= self.compacted {
+                    self.furthest = self.furthest.max(self.revision - watch.start);
+                }
                 if watch.start != 0 && watch.start < self.compacted {
                     self.spent[*stream].push(*id);
                 } else {
@@ -119,6 +143,13 @@ impl World {
             (Operation::Cancel { stream, id }, Answer::Canceled { .. }) => self.watches[*stream].retain(|live| live != id),
             _ => {}
         }
+    }
+
+    /// Learns that both stores were started again: there are no watches, and etcd may compact once more.
+    pub fn restarted(&mut self) {
+        let none = vec![Vec::new(); STREAMS];
+        (self.watches, self.spent) = (none.clone(), none);
+        (self.latest_start, self.since_compaction) = (0, 0);
     }
 
     /// Whether a stream has that watch.
@@ -134,15 +165,20 @@ impl Generator {
             revision: 1,
             compacted: -1,
             compactions: BTreeSet::new(),
+            erased: BTreeSet::new(),
             watches: none.clone(),
             spent: none,
             chosen_leases: 0,
             since_compaction: 0,
+            full: false,
+            latest_start: 0,
+            furthest: 0,
         };
         Self {
             rng: StdRng::seed_from_u64(seed),
             world,
-            chooses_leases: seed.is_multiple_of(2),
+            compacts: !seed.is_multiple_of(UNCOMPACTED),
+            chooses_leases: (seed / 2).is_multiple_of(2),
             soon: VecDeque::new(),
             erases: false,
         }
@@ -152,19 +188,23 @@ impl Generator {
         if let Some(operation) = self.soon.pop_front() {
             return operation;
         }
+        // A history without compactions is for watches that read much of the past: so it has to become much.
+        if !self.compacts && self.chance(70) {
+            return Operation::Put(Put { lease: 0, ..self.put() });
+        }
         match self.below(1000) {
             0..280 => Operation::Put(self.put()),
-            280..500 => Operation::Range(self.range()),
-            500..580 => Operation::Delete(self.delete()),
-            580..800 => Operation::Txn(self.txn(0)),
-            800..812 => self.compact(),
-            812..842 => self.grant(),
-            842..850 => Operation::Brief { lease: self.pick(&[0, 50, 51]), ttl: self.pick(&[0, -1, i64::MIN, 1]) },
-            850..865 => Operation::Revoke { lease: self.lease() },
-            865..875 => Operation::KeepAlive { lease: self.lease() },
-            875..900 => Operation::TimeToLive { lease: self.lease(), keys: self.chance(70) },
-            900..910 => Operation::Leases,
-            910..930 if !self.chooses_leases && self.world.since_compaction >= COMPACTS_WITHIN => {
+            280..480 => Operation::Range(self.range()),
+            480..555 => Operation::Delete(self.delete()),
+            555..765 => Operation::Txn(self.txn(0)),
+            765..777 => self.compact(),
+            777..817 => self.grant(),
+            817..825 => Operation::Brief { lease: self.pick(&[0, 50, 51]), ttl: self.pick(&[0, -1, i64::MIN, 1]) },
+            825..850 => Operation::Revoke { lease: self.lease() },
+            850..860 => Operation::KeepAlive { lease: self.lease() },
+            860..885 => Operation::TimeToLive { lease: self.lease(), keys: self.chance(70) },
+            885..895 => Operation::Leases,
+            895..915 if !self.chooses_leases && self.world.since_compaction >= COMPACTS_WITHIN => {
                 // etcd remembers the hashes that compactions computed, of what was there before them, and answers with these:
                 // that of a compaction to 0 even when the newest is asked for, which is 0 too.
                 let asked = self.revision();
@@ -174,10 +214,16 @@ impl Generator {
                     None => Operation::Status,
                 }
             }
-            910..935 => Operation::Status,
-            935..975 => self.watch(),
-            975..990 => self.cancel(),
-            _ => Operation::Settle,
+            895..918 => Operation::Status,
+            918..958 => self.watch(),
+            958..973 => self.cancel(),
+            973..980 => Operation::Settle,
+            980..983 => Operation::Members,
+            983..986 => Operation::Alarms,
+            986..988 => Operation::Defragment,
+            988..991 => self.full(),
+            991..998 => self.burst(),
+            _ => Operation::Restart,
         }
     }
 
@@ -283,7 +329,7 @@ impl Generator {
     fn put(&mut self) -> Put {
         let (ignore_value, ignore_lease) = (self.chance(6), self.chance(6));
         let value = if ignore_value && self.chance(80) { Bytes(Vec::new()) } else { self.value() };
-        let lease = if self.chance(if ignore_lease { 20 } else { 25 }) { self.lease() } else { 0 };
+        let lease = if self.chance(if ignore_lease { 20 } else { 40 }) { self.lease() } else { 0 };
         Put { key: self.key(), value, lease, prev_kv: self.chance(30), ignore_value, ignore_lease }
     }
 
@@ -373,16 +419,61 @@ impl Generator {
         Compare { span, target, operator }
     }
 
+    /// What is asked while the store is full; at its end it is full no more.
+    fn full(&mut self) -> Operation {
+        for _ in 0..2 + self.below(10) {
+            let operation = match self.below(10) {
+                0..3 => Operation::Put(self.put()),
+                3..6 => Operation::Txn(self.txn(0)),
+                6 => Operation::Delete(self.delete()),
+                7 => self.grant(),
+                8 => self.pick(&[Operation::Alarms, Operation::Status, Operation::Full { raised: true }]),
+                _ if self.chance(20) => Operation::Restart,
+                _ => Operation::Range(self.range()),
+            };
+            self.soon.push_back(operation);
+        }
+        self.soon.push_back(Operation::Full { raised: false });
+        Operation::Full { raised: true }
+    }
+
+    /// Changes of distinct keys, so that what each does is the same in any order. A watch that starts among them would see more or
+    /// fewer of them by their order; and their past is compacted afterwards, because it is in either order for good.
+    fn burst(&mut self) -> Operation {
+        if !self.compacts || self.world.latest_start > self.world.revision + 1 {
+            return Operation::Settle;
+        }
+        let mut keys = KEYS.to_vec();
+        let count = self.rng.random_range(BURST);
+        let changes = (0..count).map(|_| {
+            let key = Bytes(keys.swap_remove(self.below(keys.len())).to_vec());
+            if self.chance(25) {
+                Change::Delete(Delete { span: Span { key, end: Bytes(Vec::new()) }, prev_kv: self.chance(50) })
+            } else {
+                Change::Put(Put { key, ..self.put() })
+            }
+        });
+        Operation::Burst(changes.collect())
+    }
+
     fn compact(&mut self) -> Operation {
+        if !self.compacts {
+            return self.watch();
+        }
         let World { revision, compacted, .. } = self.world;
-        let at = match self.below(10) {
-            0..5 => self.between(compacted + 1, revision),
+        let mut at = match self.below(10) {
+            0..2 => self.between(compacted + 1, revision),
+            // What is left is most of it, and grows old.
+            2..5 => self.between(compacted + 1, compacted + (revision - compacted) / 8),
             5 => revision,
             6 => compacted,
             7 => revision + 1,
             8 => 0,
             _ => self.pick(&[-1, 1, i64::MIN, i64::MAX]),
         };
+        while self.world.erased.contains(&at) {
+            at += 1;
+        }
         // A watch that lags may or may not be caught by a compaction.
         let physical = self.chance(50);
         self.soon.push_back(Operation::Compact { revision: at, physical });
@@ -404,6 +495,8 @@ impl Generator {
             17 => compacted - 1,
             _ => self.pick(&[1, -1]),
         };
+        // Watches that read all there is are what a history without compactions is for.
+        let start = if !self.compacts && self.chance(20) { 1 } else { start };
         // Before the first compaction etcd lets a negative revision through, and then loses events of every watch that lags.
         let start = if compacted < 1 { start.max(0) } else { start };
         let id = if self.chance(20) { self.pick(WATCHES) } else { 0 };

@@ -92,6 +92,17 @@ pub struct Txn {
     pub failure: Vec<Step>,
 }
 
+impl Txn {
+    /// Whether it may delete everything from a key on.
+    pub fn erases(&self) -> bool {
+        self.success.iter().chain(&self.failure).any(|step| match step {
+            Step::Delete(delete) => delete.span.end.0 == [0],
+            Step::Txn(txn) => txn.erases(),
+            Step::Range(_) | Step::Put(_) => false,
+        })
+    }
+}
+
 /// One operation of a transaction.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -111,6 +122,13 @@ pub struct Watch {
     pub filters: Vec<WatchFilterType>,
     pub progress_notify: bool,
     pub fragment: bool,
+}
+
+/// One of the changes that are asked for at once.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Put(Put),
+    Delete(Delete),
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +166,13 @@ pub enum Operation {
         revision: i64,
     },
     Status,
+    Members,
+    Defragment,
+    Alarms,
+    /// Raises or lowers the alarm that the store is full: until it is lowered, whatever needs room is refused.
+    Full {
+        raised: bool,
+    },
     Watch {
         stream: usize,
         watch: Watch,
@@ -158,4 +183,8 @@ pub enum Operation {
     },
     /// Every watch of both sides has said all it has to say.
     Settle,
+    /// Asked at the same time over all connections, each of a key of its own.
+    Burst(Vec<Change>),
+    /// SIGKILL, and started again on the same data.
+    Restart,
 }

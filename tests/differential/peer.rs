@@ -37,6 +37,12 @@ impl Peer {
         }
     }
 
+    /// SIGKILL, and a start on the same data: returns once it answers.
+    pub async fn restart(&mut self) {
+        self.0.stop();
+        self.0.resume().await;
+    }
+
     /// A connection of its own.
     pub async fn client(&self) -> Client {
         self.0.client().await

@@ -2,10 +2,13 @@
 //! in one order. The watches are compared whenever both sides have nothing more to say.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::time::Instant;
 
 use super::answer::{Answer, same};
+use super::burst::{erasure, everything, ordered_keys, ordered_notes, outcome};
 use super::generator::Generator;
-use super::operation::{Bytes, Operation, Put};
+use super::operation::{Bytes, Change, Operation, Put};
 use super::peer::Peer;
 use super::side::Side;
 use super::streams::BOOKKEEPING;
@@ -43,7 +46,19 @@ impl std::fmt::Display for Difference {
     }
 }
 
+/// How often a history came to what is rare in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Covered {
+    pub bursts: usize,
+    pub restarts: usize,
+    pub full: usize,
+    /// The most revisions that a watch went back.
+    pub furthest: i64,
+}
+
 struct Run {
+    began: Instant,
+    covered: Covered,
     generator: Generator,
     left: Side,
     right: Side,
@@ -58,9 +73,10 @@ pub async fn run(
     left: Peer,
     right: Peer,
     tamper: Option<Tamper>,
-) -> Result<(), Box<Difference>> {
+) -> Result<Covered, Box<Difference>> {
     let (left, right) = (Side::new(left).await, Side::new(right).await);
-    let mut run = Run { generator: Generator::new(seed), left, right, tamper, recent: VecDeque::new() };
+    let (began, covered) = (Instant::now(), Covered::default());
+    let mut run = Run { began, covered, generator: Generator::new(seed), left, right, tamper, recent: VecDeque::new() };
     for index in 0..operations {
         let operation = run.generator.next();
         let outcome = run.step(index, &operation).await;
@@ -77,7 +93,7 @@ pub async fn run(
         }
         run.recent.push_back(format!("{index}: {operation:?}"));
     }
-    Ok(())
+    Ok(Covered { furthest: run.generator.world.furthest, ..run.covered })
 }
 
 /// What each side said.
@@ -85,9 +101,15 @@ type Said = (String, String);
 
 impl Run {
     async fn step(&mut self, index: usize, operation: &Operation) -> Result<(), Said> {
-        if let Operation::Settle = operation {
-            return self.settle(index).await;
+        match operation {
+            Operation::Settle => self.settle(index).await,
+            Operation::Burst(changes) => self.burst(index, changes).await,
+            Operation::Restart => self.restart(index).await,
+            _ => self.ask(index, operation).await,
         }
+    }
+
+    async fn ask(&mut self, index: usize, operation: &Operation) -> Result<(), Said> {
         let (left, right) = match operation {
             Operation::Cancel { stream, id } if !self.generator.world.watches(*stream, *id) => {
                 let (left, right) = (&mut self.left.streams[*stream], &mut self.right.streams[*stream]);
@@ -96,20 +118,80 @@ impl Run {
             _ => tokio::join!(self.left.execute(operation), self.right.execute(operation)),
         };
         self.compare(index, operation, &left, right)?;
+        self.covered.full += usize::from(matches!(operation, Operation::Full { raised: true }));
         self.generator.world.learn(operation, &left);
         Ok(())
+    }
+
+    /// Changes at once; then what was made of them, without their order; then an end to what came of that order.
+    async fn burst(&mut self, index: usize, changes: &[Change]) -> Result<(), Said> {
+        self.settle(index).await?;
+        let before = self.generator.world.revision;
+        let (left, mut right) = tokio::join!(self.left.burst(changes), self.right.burst(changes));
+        if let Some(tamper) = self.tamper {
+            for answer in &mut right {
+                tamper(index, answer);
+            }
+        }
+        let (left, right) = (outcome(left, before), outcome(right, before));
+        let changed = match (&left, &right) {
+            (Ok((left, changed)), Ok((right, _))) if left == right => *changed,
+            _ => return Err((format!("{left:?}"), format!("{right:?}"))),
+        };
+        self.generator.world.revision += changed;
+        let revisions = before + 1..=before + changed;
+        self.settle_after(index, &revisions).await?;
+        let all = everything();
+        let (mut left, mut right) = tokio::join!(self.left.execute(&all), self.right.execute(&all));
+        ordered_keys(&mut left, &revisions);
+        ordered_keys(&mut right, &revisions);
+        self.compare(index, &all, &left, right)?;
+        self.ask(index, &erasure(changes)).await?;
+        // A watch that lags may or may not be caught by a compaction; and what was deleted was still of the burst.
+        self.settle_after(index, &revisions).await?;
+        let revision = self.generator.world.revision;
+        self.covered.bursts += 1;
+        self.ask(index, &Operation::Compact { revision, physical: true }).await
+    }
+
+    /// Both are killed and started again, and hold what they held.
+    async fn restart(&mut self, index: usize) -> Result<(), Said> {
+        self.settle(index).await?;
+        // etcd carries out again what it has not yet committed to its file, and then also what it had refused while it was full.
+        // This makes it commit.
+        self.left.execute(&Operation::Defragment).await;
+        tokio::join!(self.left.restart(), self.right.restart());
+        self.covered.restarts += 1;
+        self.generator.world.restarted();
+        self.ask(index, &everything()).await?;
+        self.ask(index, &Operation::Leases).await?;
+        self.ask(index, &Operation::Alarms).await
     }
 
     fn compare(&self, index: usize, operation: &Operation, left: &Answer, mut right: Answer) -> Result<(), Said> {
         if let Some(tamper) = self.tamper {
             tamper(index, &mut right);
         }
-        if same(operation, left, &right) { Ok(()) } else { Err((format!("{left:?}"), format!("{right:?}"))) }
+        let seconds = if self.covered.restarts > 0 { self.began.elapsed().as_secs() } else { 0 };
+        if same(operation, left, &right, seconds.cast_signed()) {
+            Ok(())
+        } else {
+            Err((format!("{left:?}"), format!("{right:?}")))
+        }
     }
 
     /// Waits until all watches have said all, and compares what that was. A write of its own makes the revision to wait for a new
     /// one, so that no earlier report of progress is taken for it.
     async fn settle(&mut self, index: usize) -> Result<(), Said> {
+        self.settle_after(index, &RangeInclusive::new(1, 0)).await
+    }
+
+    /// The same after changes in any order have made these revisions.
+    async fn settle_after(&mut self, index: usize, burst: &RangeInclusive<i64>) -> Result<(), Said> {
+        // A store that is full refuses that write.
+        if self.generator.world.full {
+            return Ok(());
+        }
         let operation = Operation::Put(Put {
             key: Bytes(BOOKKEEPING.to_vec()),
             value: Bytes(index.to_string().into_bytes()),
@@ -128,7 +210,7 @@ impl Run {
             if left != Ok(revision) || right != Ok(revision) {
                 return Err((format!("stream {stream}: {left:?}"), format!("stream {stream}: {right:?}")));
             }
-            let (left, left_canceled) = self.left.taken(stream);
+            let (mut left, left_canceled) = self.left.taken(stream);
             let (mut right, right_canceled) = self.right.taken(stream);
             if let Some(tamper) = self.tamper {
                 let mut answer = Answer::Notes(right);
@@ -139,6 +221,8 @@ impl Run {
             if left_canceled != right_canceled {
                 return Err((format!("{left_canceled:?}"), format!("{right_canceled:?}")));
             }
+            ordered_notes(&mut left, burst);
+            ordered_notes(&mut right, burst);
             let ids: std::collections::BTreeSet<_> = left.keys().chain(right.keys()).collect();
             for id in ids {
                 let (left, right) =

@@ -1,12 +1,13 @@
 //! One of the two stores, and how an operation is asked of it.
 
 use etcd_client::{
-    Client, CompactionOptions, Compare as EtcdCompare, DeleteOptions, Error, GetOptions, LeaseGrantOptions,
-    LeaseTimeToLiveOptions, PutOptions, Txn as EtcdTxn, TxnOp, WatchOptions,
+    AlarmAction, AlarmOptions, AlarmResponse, AlarmType, Client, CompactionOptions, Compare as EtcdCompare, DeleteOptions,
+    Error, GetOptions, LeaseGrantOptions, LeaseTimeToLiveOptions, PutOptions, ResponseHeader, Txn as EtcdTxn, TxnOp,
+    WatchOptions,
 };
 
 use super::answer::{Answer, Leases, revision};
-use super::operation::{Bytes, Compare, Delete, Operation, Put, Range, Span, Step, Target, Txn, Watch};
+use super::operation::{Bytes, Change, Compare, Delete, Operation, Put, Range, Span, Step, Target, Txn, Watch};
 use super::peer::Peer;
 use super::streams::{Notes, Stream};
 
@@ -21,19 +22,55 @@ pub struct Side {
     turn: usize,
     leases: Leases,
     pub streams: Vec<Stream>,
-    _peer: Peer,
+    /// The id of its one member.
+    member: u64,
+    peer: Peer,
 }
 
 impl Side {
     pub async fn new(peer: Peer) -> Self {
-        let (mut clients, mut streams) = (Vec::new(), Vec::new());
+        let status = peer.client().await.status().await.unwrap();
+        let member = status.header().map_or(0, ResponseHeader::member_id);
+        let mut side = Self { clients: Vec::new(), turn: 0, leases: Leases::default(), streams: Vec::new(), member, peer };
+        side.connect().await;
+        side
+    }
+
+    async fn connect(&mut self) {
+        (self.clients, self.streams) = (Vec::new(), Vec::new());
         for _ in 0..CONNECTIONS {
-            clients.push(peer.client().await);
+            self.clients.push(self.peer.client().await);
         }
         for _ in 0..STREAMS {
-            streams.push(Stream::open(peer.client().await).await);
+            self.streams.push(Stream::open(self.peer.client().await).await);
         }
-        Self { clients, turn: 0, leases: Leases::default(), streams, _peer: peer }
+    }
+
+    /// Kills the store and starts it again, and connects anew. What a watch has not yet said, it never will.
+    pub async fn restart(&mut self) {
+        self.peer.restart().await;
+        self.connect().await;
+    }
+
+    /// The answers to changes that are all under way at once.
+    pub async fn burst(&self, changes: &[Change]) -> Vec<Answer> {
+        let answers = changes.iter().enumerate().map(|(number, change)| async move {
+            let client = self.clients[number % CONNECTIONS].clone();
+            self.change(client, change).await.unwrap_or_else(|e| Answer::refused(&e))
+        });
+        futures::future::join_all(answers).await
+    }
+
+    async fn change(&self, mut client: Client, change: &Change) -> Result<Answer, Error> {
+        Ok(match change {
+            Change::Put(put) => {
+                let (key, value) = (put.key.0.clone(), put.value.0.clone());
+                self.leases.put(&client.put(key, value, Some(self.put_options(put))).await?)
+            }
+            Change::Delete(delete) => {
+                self.leases.delete(&client.delete(delete.span.key.0.clone(), Some(delete_options(delete))).await?)
+            }
+        })
     }
 
     /// The answer to an operation, whatever it is.
@@ -58,13 +95,8 @@ impl Side {
             Operation::Range(range) => {
                 self.leases.range(&client.get(range.span.key.0.clone(), Some(range_options(range))).await?)
             }
-            Operation::Put(put) => {
-                let (key, value) = (put.key.0.clone(), put.value.0.clone());
-                self.leases.put(&client.put(key, value, Some(self.put_options(put))).await?)
-            }
-            Operation::Delete(delete) => {
-                self.leases.delete(&client.delete(delete.span.key.0.clone(), Some(delete_options(delete))).await?)
-            }
+            Operation::Put(put) => self.change(client, &Change::Put(put.clone())).await?,
+            Operation::Delete(delete) => self.change(client, &Change::Delete(delete.clone())).await?,
             Operation::Txn(txn) => self.leases.txn(&client.txn(self.txn(txn)).await?),
             Operation::Compact { revision: at, physical } => {
                 let options = if *physical { CompactionOptions::new().with_physical() } else { CompactionOptions::new() };
@@ -110,14 +142,35 @@ impl Side {
             Operation::Status => {
                 let answer = client.status().await?;
                 let version = answer.version().split('.').count() == 3;
-                Answer::Status { revision: revision(answer.header()), version, size: answer.db_size() > 0 }
+                let own = self.member.to_string();
+                let errors = answer.errors().iter().map(|error| error.replace(&own, "MEMBER")).collect();
+                Answer::Status { revision: revision(answer.header()), version, size: answer.db_size() > 0, errors }
+            }
+            Operation::Members => {
+                let answer = client.member_list().await?;
+                let members = answer.members().iter();
+                let members = members.map(|m| (m.name().to_owned(), m.client_urls().len(), m.is_learner())).collect();
+                Answer::Members { revision: revision(answer.header()), members }
+            }
+            Operation::Defragment => Answer::Defragment { revision: revision(client.defragment().await?.header()) },
+            Operation::Alarms => self.alarms(&client.alarm(AlarmAction::Get, AlarmType::None, None).await?),
+            Operation::Full { raised } => {
+                let action = if *raised { AlarmAction::Activate } else { AlarmAction::Deactivate };
+                let mut options = AlarmOptions::new();
+                options.with_member(self.member);
+                self.alarms(&client.alarm(action, AlarmType::Nospace, Some(options)).await?)
             }
             Operation::Watch { stream, watch } => {
                 self.streams[*stream].watch(watch.span.key.0.clone(), watch_options(watch)).await
             }
             Operation::Cancel { stream, id } => self.streams[*stream].cancel(*id).await,
-            Operation::Settle => unreachable!("settling is between operations"),
+            Operation::Settle | Operation::Burst(_) | Operation::Restart => unreachable!("not one request"),
         })
+    }
+
+    fn alarms(&self, answer: &AlarmResponse) -> Answer {
+        let alarms = answer.alarms().iter().map(|alarm| (alarm.alarm() as i32, alarm.member_id() == self.member));
+        Answer::Alarms { revision: revision(answer.header()), alarms: alarms.collect() }
     }
 
     /// The first answer on a stream of its own is swallowed by the client, which looks only at the TTL; so a second is asked for.
