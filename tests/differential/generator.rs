@@ -106,6 +106,9 @@ pub struct Generator {
     /// Whether keys may have leases that the store chose. Then no hash is asked for: such an id is part of it.
     chooses_leases: bool,
     soon: VecDeque<Operation>,
+    /// Whether the operation that is being made has a value that is too large. Two would be more than fits a message, which each
+    /// side's HTTP/2 library refuses in its own words.
+    large: bool,
     /// What the transaction that is being made may have of the two that end etcd when they meet on a key: a delete from a key on
     /// (which etcd lets pass beside a put of that range) and, after it, a put that keeps what the key had.
     erases: bool,
@@ -180,6 +183,7 @@ impl Generator {
             compacts: !seed.is_multiple_of(UNCOMPACTED),
             chooses_leases: (seed / 2).is_multiple_of(2),
             soon: VecDeque::new(),
+            large: false,
             erases: false,
         }
     }
@@ -188,6 +192,7 @@ impl Generator {
         if let Some(operation) = self.soon.pop_front() {
             return operation;
         }
+        self.large = false;
         // A history without compactions is for watches that read much of the past: so it has to become much.
         if !self.compacts && self.chance(70) {
             return Operation::Put(Put { lease: 0, ..self.put() });
@@ -256,7 +261,7 @@ impl Generator {
             0..2 => 0,
             2..16 => 1,
             16..19 => self.below(20),
-            _ if self.chance(1) => TOO_LARGE,
+            _ if self.chance(1) && !std::mem::replace(&mut self.large, true) => TOO_LARGE,
             _ => self.pick(&[200, 1000, 5000]),
         };
         // Few different values, so that compares are met.
