@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::normalise::{Chosen, blank_encoding};
+use crate::normalise::{Chosen, blank_encoding, blank_measures};
 use crate::support::peer::{Durability, Kind, Peer};
 use crate::support::{PATIENCE, Said};
 
@@ -90,13 +90,22 @@ enum Ending {
 impl Pair {
     /// Both on empty directories.
     pub async fn start(version: Version) -> Self {
+        Self::start_with(version, Durability::Memory).await
+    }
+
+    /// The same, with every write on the disk before it is acknowledged: what is measured is as in service.
+    pub async fn start_durable(version: Version) -> Self {
+        Self::start_with(version, Durability::Disk).await
+    }
+
+    async fn start_with(version: Version, durability: Durability) -> Self {
         // etcdctl 3.4 sends the path of a unix socket as the authority, which an HTTP/2 server may refuse: an authority has
         // no slash. So it goes by TCP.
         let other = match (Kind::under_test(), version) {
             (Kind::Embedded, Version::V34) => Kind::EmbeddedTls,
             (other, _) => other,
         };
-        let sides = [Side::start(Kind::Etcd, version).await, Side::start(other, version).await];
+        let sides = [Side::start(Kind::Etcd, version, durability).await, Side::start(other, version, durability).await];
         Self { version, sides, differences: Vec::new() }
     }
 
@@ -151,12 +160,24 @@ impl Pair {
                 _ => (false, &words[..]),
             };
             let said = self.each(|side| side.run(command, input));
-            // What etcd says is what the script was written for; if it is not so, the script is wrong.
-            if (said[0].code != 0) != fails {
-                self.differences.push(format!("\n`{line}` is not as the script expects of etcd: {:?}", said[0]));
-            }
-            self.compare(line, said);
+            self.compare_expected(line, said, fails);
         }
+    }
+
+    /// One line that measures, and must succeed: on one after the other, so that neither is slowed down by the other, and
+    /// compared without what was measured.
+    pub fn step_apart(&mut self, line: &str) {
+        let words = words(line);
+        let said = self.sides.each_mut().map(|side| side.run(&words, ""));
+        self.compare_expected(line, said, false);
+    }
+
+    fn compare_expected(&mut self, line: &str, said: [Said; 2], fails: bool) {
+        // What etcd says is what the script was written for; if it is not so, the script is wrong.
+        if (said[0].code != 0) != fails {
+            self.differences.push(format!("\n`{line}` is not as the script expects of etcd: {:?}", said[0]));
+        }
+        self.compare(line, said);
     }
 
     /// What either says to a command that only etcd has to know.
@@ -187,7 +208,11 @@ impl Pair {
             let form = |text: &str| {
                 let text = side.chosen.normalise(text);
                 // The file of a snapshot holds also what each etcd has for itself.
-                if line.starts_with("snapshot status") { blank_encoding(&text) } else { text }
+                match line {
+                    _ if line.starts_with("snapshot status") => blank_encoding(&text),
+                    _ if line.starts_with("check perf") => blank_measures(&text),
+                    _ => text,
+                }
             };
             normal.push((said.code, form(&said.out), form(&said.err)));
         }
@@ -206,8 +231,8 @@ impl Pair {
 }
 
 impl Side {
-    async fn start(kind: Kind, version: Version) -> Self {
-        let peer = Peer::start(kind, Durability::Memory).await;
+    async fn start(kind: Kind, version: Version, durability: Durability) -> Self {
+        let peer = Peer::start(kind, durability).await;
         let mut side = Self { peer, version, chosen: Chosen::default(), running: HashMap::new() };
         let directory = side.peer.path().join("own");
         std::fs::create_dir(&directory).unwrap();
