@@ -112,7 +112,7 @@ async fn run(steps: Vec<Step>) {
         recent_bytes: 700,
         history_records: 4,
         history_bytes: 2_000,
-        fragment_bytes: 1_500,
+        fragment_bytes: 100,
     };
     let store = Embedded::in_memory(Options { watches, progress_interval: NOTIFY, ..Options::default() }).unwrap();
     let mut client = store.client().await.unwrap();
@@ -121,8 +121,9 @@ async fn run(steps: Vec<Step>) {
     let mut open: Vec<Watch> = Vec::new();
     let mut value = || {
         count += 1;
-        // Large ones now and then, so that fragments and limits in bytes matter.
-        let filler = if count % 7 == 0 { 1_000 } else { 0 };
+        // Large ones now and then, so that limits in bytes matter: of these, two fill what a client lets come that does not read
+        // (64 KiB, the window of HTTP/2), and its watches fall behind.
+        let filler = if count % 7 == 0 { 40_000 } else { 0 };
         format!("{count:06}{}", "x".repeat(filler)).into_bytes()
     };
     for step in steps {

@@ -99,6 +99,7 @@ pub struct World {
     pub furthest: i64,
 }
 
+#[allow(clippy::struct_excessive_bools)] // Each says something of its own.
 pub struct Generator {
     rng: StdRng,
     pub world: World,

@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcd_client::proto::PbWatchResponse;
-use interavl::IntervalTree;
 use tokio::sync::Notify;
 
-use super::span::{End, Limit, Span};
+use super::index::Index;
+use super::span::Span;
 use super::tables::Record;
 use super::write::Commit;
 
@@ -188,9 +188,7 @@ pub(crate) struct Hub {
     recent_bytes: usize,
     watchers: HashMap<u64, Watcher>,
     next_key: u64,
-    keys: HashMap<Vec<u8>, Vec<u64>>,
-    /// Watches of ranges, found by what they overlap, however many there are.
-    spans: IntervalTree<Limit, Vec<u64>>,
+    index: Index,
     pub(crate) limits: WatchLimits,
     closed: bool,
 }
@@ -203,8 +201,7 @@ impl Hub {
             recent_bytes: 0,
             watchers: HashMap::new(),
             next_key: 0,
-            keys: HashMap::new(),
-            spans: IntervalTree::default(),
+            index: Index::default(),
             limits,
             closed: false,
         }
@@ -220,12 +217,9 @@ impl Hub {
         self.revision = commit.revision;
         let mut hits: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (index, record) in commit.records.iter().enumerate() {
-            let key = &record.kv.key;
-            let place = Limit::of(key);
-            let spans = self.spans.iter_overlaps(&place).map(|(_, watchers)| watchers);
-            for watcher in self.keys.get(key).into_iter().chain(spans).flatten() {
-                if self.watchers.get(watcher).is_some_and(|w| w.synced && w.watch.wants(record)) {
-                    hits.entry(*watcher).or_default().push(index);
+            for watcher in self.index.of(&record.kv.key) {
+                if self.watchers.get(&watcher).is_some_and(|w| w.synced && w.watch.wants(record)) {
+                    hits.entry(watcher).or_default().push(index);
                 }
             }
         }
@@ -256,16 +250,7 @@ impl Hub {
         if !synced {
             mailbox.fall_behind(key, watch.start);
         }
-        match watch.span.end {
-            End::Key => self.keys.entry(watch.span.start.clone()).or_default().push(key),
-            _ => {
-                let interval = watch.span.interval();
-                match self.spans.get_mut(&interval) {
-                    Some(others) => others.push(key),
-                    None => drop(self.spans.insert(interval, vec![key])),
-                }
-            }
-        }
+        self.index.add(&watch.span, key);
         self.watchers.insert(key, Watcher { watch, mailbox: mailbox.clone(), synced });
         if self.closed {
             self.close();
@@ -273,25 +258,10 @@ impl Hub {
         key
     }
 
-    /// Takes a watch out of the index of its span.
-    fn unindex(&mut self, key: u64, span: &Span) {
-        let gone = |others: &mut Vec<u64>| {
-            others.retain(|other| *other != key);
-            others.is_empty()
-        };
-        if span.end == End::Key {
-            if self.keys.get_mut(&span.start).is_some_and(gone) {
-                self.keys.remove(&span.start);
-            }
-        } else if self.spans.get_mut(&span.interval()).is_some_and(gone) {
-            self.spans.remove(&span.interval());
-        }
-    }
-
     /// Ends a watch. What waits for it is still sent, and then `cancelled`, made from the revision of this moment.
     pub(crate) fn remove(&mut self, key: u64, cancelled: impl FnOnce(i64) -> PbWatchResponse) {
         let Some(watcher) = self.watchers.remove(&key) else { return };
-        self.unindex(key, &watcher.watch.span);
+        self.index.remove(&watcher.watch.span, key);
         let progress = watcher.mailbox.no_longer_behind(key);
         watcher.mailbox.put(Item::Control(cancelled(self.revision)));
         // Others may have waited for this one.
@@ -427,4 +397,43 @@ impl Watcher {
 /// About how many bytes a commit takes.
 fn size(commit: &Commit) -> usize {
     commit.records.iter().map(|record| record.kv.key.len() + record.kv.value.len() + 128).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(id: i64, start: i64) -> Watch {
+        let span = Span::new(b"k", &[]);
+        Watch { id, span, start, no_put: false, no_delete: false, prev_kv: false, fragment: false }
+    }
+
+    /// What waits on a stream: the ids of answers, and of those that end a watch a negative number.
+    fn waiting(hub: &Hub, mailbox: &Mailbox) -> Vec<i64> {
+        let mut all = Vec::new();
+        while let Next::Send(Item::Control(response)) = hub.next(mailbox) {
+            all.push(if response.canceled { -100 - response.watch_id } else { response.watch_id });
+        }
+        all
+    }
+
+    #[test]
+    fn progress_that_waits_for_a_watch_comes_when_that_one_is_ended() {
+        let mut hub = Hub::new(9, WatchLimits::default());
+        let mailbox = Arc::new(Mailbox::default());
+        let created = |id| move |_| PbWatchResponse { watch_id: id, created: true, ..PbWatchResponse::default() };
+        hub.add(&mailbox, watch(1, 10), created(1));
+        let behind = hub.add(&mailbox, watch(2, 3), created(2));
+        hub.progress(&mailbox, true);
+        // Nothing may be said of how far the stream is while one of its watches is not there.
+        mailbox.lock().was_history = true;
+        assert!(matches!(hub.next(&mailbox), Next::Send(Item::Control(first)) if first.watch_id == 1));
+        mailbox.lock().was_history = true;
+        assert!(matches!(hub.next(&mailbox), Next::Send(Item::Control(second)) if second.watch_id == 2));
+        assert!(matches!(hub.next(&mailbox), Next::CatchUp(key, _, 3) if key == behind));
+        let ended = |_| PbWatchResponse { watch_id: 2, canceled: true, ..PbWatchResponse::default() };
+        hub.remove(behind, ended);
+        assert_eq!(waiting(&hub, &mailbox), [-102, ALL_WATCHES]);
+        assert!(matches!(hub.next(&mailbox), Next::Wait));
+    }
 }

@@ -19,7 +19,7 @@
 //! - `writer`: the one that writes; `commands`: what it may be asked; `write`, `lease`, `sweep`: what it does
 //! - [`backup`]: snapshots taken and restored; [`snapshot`]: etcd's file format for them
 //! - `tables`, `read`, `span`, `hash`: the data and how it is read
-//! - `hub`: who watches; `shared`: what the writer publishes
+//! - `hub`, `index`: who watches, and what; `shared`: what the writer publishes
 //! - `compactor`: forgets old revisions by age and number
 
 pub mod backup;
@@ -29,6 +29,7 @@ mod compactor;
 pub mod data_dir;
 mod hash;
 mod hub;
+mod index;
 mod lease;
 pub mod listen;
 mod read;

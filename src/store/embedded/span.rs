@@ -1,28 +1,12 @@
 //! A set of keys as etcd's requests name it: one key, a range, or everything from a key on.
 
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 
 /// One key, or all keys from one on, up to an end that is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Span {
     pub(crate) start: Vec<u8>,
     pub(crate) end: End,
-}
-
-/// A place between keys.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Limit {
-    Before(Vec<u8>),
-    /// After all of them.
-    None,
-}
-
-impl Limit {
-    /// One key as an interval: up to the next one that there could be.
-    pub(crate) fn of(key: &[u8]) -> Range<Self> {
-        let next = [key, b"\0"].concat();
-        Self::Before(key.to_vec())..Self::Before(next)
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,14 +49,9 @@ impl Span {
         matches!(&self.end, End::Before(end) if *end <= self.start)
     }
 
-    /// For an index of spans.
-    pub(crate) fn interval(&self) -> Range<Limit> {
-        let end = match &self.end {
-            End::Key => return Limit::of(&self.start),
-            End::Before(end) => Limit::Before(end.clone()),
-            End::Open => Limit::None,
-        };
-        Limit::Before(self.start.clone())..end
+    /// Whether it is all keys that begin with its start.
+    pub(crate) fn is_prefix(&self) -> bool {
+        self.end == after_prefix(&self.start)
     }
 
     /// For an ordered map. An empty span must be asked for by [`Span::is_empty`] first: maps refuse an inverted range.
@@ -83,6 +62,18 @@ impl Span {
             End::Open => Bound::Unbounded,
         };
         (Bound::Included(self.start.as_slice()), end)
+    }
+}
+
+/// Where the keys with a prefix end: before the prefix with its last byte made one larger, if there is a larger one.
+pub(crate) fn after_prefix(prefix: &[u8]) -> End {
+    match prefix.iter().rposition(|byte| *byte < 0xff) {
+        Some(last) => {
+            let mut end = prefix[..=last].to_vec();
+            end[last] += 1;
+            End::Before(end)
+        }
+        None => End::Open,
     }
 }
 
@@ -104,12 +95,6 @@ mod tests {
             assert!(inside.iter().all(|k| span.contains(k.as_bytes())), "{span:?}");
             assert!(!outside.iter().any(|k| span.contains(k.as_bytes())), "{span:?}");
             assert_eq!(span.is_empty(), inside.is_empty());
-            let interval = span.interval();
-            for key in inside.iter().chain(&outside) {
-                let of = Limit::of(key.as_bytes());
-                let meets = !span.is_empty() && interval.start < of.end && of.start < interval.end;
-                assert_eq!(meets, span.contains(key.as_bytes()), "{span:?} {key:?}");
-            }
         }
     }
 }
