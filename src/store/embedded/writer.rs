@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::proto::PbPutRequest;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -364,14 +363,12 @@ fn unless_broken<T>(answer: Result<T, Refusal>) -> Result<Result<T, Refusal>, re
     }
 }
 
-/// Whether any branch of a transaction may put something.
+/// Whether a branch of a transaction may put something. A transaction inside of it is not looked at, as in etcd (`costTxn` in
+/// `server/etcdserver/quota.go`): what is large has its puts outside.
 fn puts(request: &etcd_client::proto::PbTxnRequest) -> bool {
     use etcd_client::proto::PbTxnOpRequest as Op;
-    request.success.iter().chain(&request.failure).any(|operation| match &operation.request {
-        Some(Op::RequestPut(PbPutRequest { .. })) => true,
-        Some(Op::RequestTxn(txn)) => puts(txn),
-        _ => false,
-    })
+    let operations = request.success.iter().chain(&request.failure);
+    operations.filter_map(|operation| operation.request.as_ref()).any(|operation| matches!(operation, Op::RequestPut(_)))
 }
 
 /// Reads what the tables say of the state beside them.

@@ -80,7 +80,8 @@ impl PbMaintenanceService for Maintenance {
             raft_index: index,
             raft_applied_index: index,
             raft_term: super::TERM,
-            errors: if shared.no_space() { vec![Refusal::NoSpace.to_string()] } else { Vec::new() },
+            // As etcd prints an `AlarmMember`.
+            errors: shared.no_space().then(|| format!("memberID:{} alarm:NOSPACE ", shared.identity.member)).into_iter().collect(),
             ..PbStatusResponse::default()
         }))
     }
