@@ -108,8 +108,8 @@ async fn what_only_etcd_has_is_refused_by_name() {
     .await;
 }
 
-/// A minute of etcdctl's own load on each store, one after the other and both with every write on the disk: with `WICAP_SLOW`
-/// only, as in `WICAP_SLOW=1 hack/test check_perf`.
+/// A minute of etcdctl's own load on each store, one after the other and both with every write on the disk: with
+/// `WICAP_SLOW` only, as in `WICAP_SLOW=1 hack/test check_perf`.
 async fn check_perf(version: Version) {
     if std::env::var_os("WICAP_SLOW").is_none() || !version.is_installed() {
         eprintln!("not run for etcdctl {version:?}: it takes two minutes; WICAP_SLOW=1 runs it where that is installed");

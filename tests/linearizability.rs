@@ -1,6 +1,7 @@
 //! The store behaves as if it did one thing after another, each between its request and its answer: many clients read, put,
-//! delete and swap a few keys, alone and several at once, and some order of it all has to explain every answer; a watcher has to
-//! be told that order. That holds across SIGKILL too, where a request that was not answered may have been carried out or not.
+//! delete and swap a few keys, alone and several at once, and some order of it all has to explain every answer; a watcher
+//! has to be told that order. That holds across SIGKILL too, where a request that was not answered may have been carried out
+//! or not.
 //!
 //! `WICAP_ROUNDS` is how many histories, or lives of the process; `WICAP_SEED` begins with that seed.
 
@@ -53,8 +54,8 @@ fn check((requests, told): &Recorded) -> Result<(), String> {
     committed::check(requests, told)
 }
 
-/// What a history has in it, after it was found to be in order: enough for a wrong order to show. Returns how many requests were
-/// answered.
+/// What a history has in it, after it was found to be in order: enough for a wrong order to show. Returns how many requests
+/// were answered.
 fn summary((requests, told): &Recorded, seed: u64) -> usize {
     let answered = requests.iter().filter(|request| request.answered.is_some()).count();
     let beside = overlapping(requests);

@@ -224,8 +224,8 @@ impl Leases {
     }
 }
 
-/// Whether two answers to one operation say the same. `renewed` is how much more of its time a lease may have on the left, in
-/// seconds: etcd gives every lease all of it again when it starts.
+/// Whether two answers to one operation say the same. `renewed` is how much more of its time a lease may have on the left,
+/// in seconds: etcd gives every lease all of it again when it starts.
 pub fn same(operation: &Operation, left: &Answer, right: &Answer, renewed: i64) -> bool {
     match (operation, left, right) {
         (

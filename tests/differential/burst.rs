@@ -1,5 +1,6 @@
-//! Changes that are under way at once. Which comes first is each store's own choice, so what is compared is what they have in
-//! common whatever their order: what each has answered, that they have the next revisions between them, and what is there then.
+//! Changes that are under way at once. Which comes first is each store's own choice, so what is compared is what they have
+//! in common whatever their order: what each has answered, that they have the next revisions between them, and what is there
+//! then.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +8,8 @@ use super::answer::{Answer, Kv};
 use super::operation::{Bytes, Change, Delete, Operation, Put, Range, Span, Step, Txn};
 use super::streams::{Note, Notes};
 
-/// The answers without their revisions, and how many of them changed something, if these have each one of the next revisions.
+/// The answers without their revisions, and how many of them changed something, if these have each one of the next
+/// revisions.
 pub fn outcome(mut answers: Vec<Answer>, before: i64) -> Result<(Vec<Answer>, i64), String> {
     let (mut made, mut seen) = (Vec::new(), Vec::new());
     for answer in &mut answers {

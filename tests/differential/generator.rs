@@ -81,8 +81,8 @@ pub struct World {
     pub compacted: i64,
     /// Every revision that a compaction was for.
     compactions: BTreeSet<i64>,
-    /// Every revision of a transaction that may have deleted a key and put it again: when etcd compacts to just that revision it
-    /// loses the key, and ends when somebody reads it.
+    /// Every revision of a transaction that may have deleted a key and put it again: when etcd compacts to just that
+    /// revision it loses the key, and ends when somebody reads it.
     erased: BTreeSet<i64>,
     /// The watches of each stream that can be canceled.
     watches: Vec<Vec<i64>>,
@@ -99,7 +99,7 @@ pub struct World {
     pub furthest: i64,
 }
 
-#[allow(clippy::struct_excessive_bools)] // Each says something of its own.
+#[allow(clippy::struct_excessive_bools)] // Each is a choice of its own.
 pub struct Generator {
     rng: StdRng,
     pub world: World,
@@ -107,8 +107,8 @@ pub struct Generator {
     /// Whether keys may have leases that the store chose. Then no hash is asked for: such an id is part of it.
     chooses_leases: bool,
     soon: VecDeque<Operation>,
-    /// Whether the operation that is being made has a value that is too large. Two would be more than fits a message, which each
-    /// side's HTTP/2 library refuses in its own words.
+    /// Whether the operation that is being made has a value that is too large. Two would be more than fits a message, which
+    /// each side's HTTP/2 library refuses in its own words.
     large: bool,
     /// What the transaction that is being made may have of the two that end etcd when they meet on a key: a delete from a key on
     /// (which etcd lets pass beside a put of that range) and, after it, a put that keeps what the key had.
@@ -443,8 +443,8 @@ impl Generator {
         Operation::Full { raised: true }
     }
 
-    /// Changes of distinct keys, so that what each does is the same in any order. A watch that starts among them would see more or
-    /// fewer of them by their order; and their past is compacted afterwards, because it is in either order for good.
+    /// Changes of distinct keys, so that what each does is the same in any order. A watch that starts among them would see
+    /// more or fewer of them by their order; and their past is compacted afterwards, because it is in either order for good.
     fn burst(&mut self) -> Operation {
         if !self.compacts || self.world.latest_start > self.world.revision + 1 {
             return Operation::Settle;

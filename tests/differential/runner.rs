@@ -157,8 +157,8 @@ impl Run {
     /// Both are killed and started again, and hold what they held.
     async fn restart(&mut self, index: usize) -> Result<(), Said> {
         self.settle(index).await?;
-        // etcd carries out again what it has not yet committed to its file, and then also what it had refused while it was full.
-        // This makes it commit.
+        // etcd carries out again what it has not yet committed to its file, and then also what it had refused while it was
+        // full. This makes it commit.
         self.left.execute(&Operation::Defragment).await;
         tokio::join!(self.left.restart(), self.right.restart());
         self.covered.restarts += 1;

@@ -1,7 +1,8 @@
-//! What a watcher is told of all keys, and whether that is what was acknowledged: each change once, at its revision, in order.
+//! What a watcher is told of all keys, and whether that is what was acknowledged: each change once, at its revision, in
+//! order.
 //!
-//! The watcher's changes are also all states that there ever were. So an answer that is about several keys can be held against
-//! the one state at its revision, which a look at each key alone cannot do.
+//! The watcher's changes are also all states that there ever were. So an answer that is about several keys can be held
+//! against the one state at its revision, which a look at each key alone cannot do.
 
 use std::collections::BTreeMap;
 
@@ -76,8 +77,8 @@ impl Request {
     }
 }
 
-/// Whether a watcher was told what was acknowledged and nothing that was not asked for, and every answer is what there was at
-/// its revision.
+/// Whether a watcher was told what was acknowledged and nothing that was not asked for, and every answer is what there was
+/// at its revision.
 pub fn check(requests: &[Request], told: &[Change]) -> Result<(), String> {
     let mut makers: BTreeMap<i64, &Request> = BTreeMap::new();
     let mut in_doubt: Vec<&Request> = Vec::new();

@@ -170,8 +170,8 @@ impl State {
     }
 }
 
-/// Whether there is an order of the requests of each key that explains every answer, and the revisions agree with it; else what
-/// cannot be explained.
+/// Whether there is an order of the requests of each key that explains every answer, and the revisions agree with it; else
+/// what cannot be explained.
 pub fn check(requests: &[Request]) -> Result<(), String> {
     revisions(requests)?;
     let keys: BTreeSet<usize> = requests.iter().flat_map(|request| &request.asked).map(|(key, _)| *key).collect();
@@ -250,8 +250,8 @@ fn linearize(requests: &[Part]) -> Result<(), String> {
                 continue;
             }
             let left_over = |other: &&usize| !done.contains(*other);
-            // Which of several deletions without an answer it was nobody can tell, so it was the first: else there would be as
-            // many explanations as there are ways to choose among them.
+            // Which of several deletions without an answer it was nobody can tell, so it was the first: else there would be
+            // as many explanations as there are ways to choose among them.
             let lost = |other: usize| requests[other].asked == Asked::Delete && requests[other].answered.is_none();
             let first = under_way.iter().filter(left_over).find(|other| lost(**other));
             for other in under_way.iter().filter(left_over).filter(|other| !lost(**other) || first == Some(*other)) {
