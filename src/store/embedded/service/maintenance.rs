@@ -81,7 +81,11 @@ impl PbMaintenanceService for Maintenance {
             raft_applied_index: index,
             raft_term: super::TERM,
             // As etcd prints an `AlarmMember`.
-            errors: shared.no_space().then(|| format!("memberID:{} alarm:NOSPACE ", shared.identity.member)).into_iter().collect(),
+            errors: shared
+                .no_space()
+                .then(|| format!("memberID:{} alarm:NOSPACE ", shared.identity.member))
+                .into_iter()
+                .collect(),
             ..PbStatusResponse::default()
         }))
     }
