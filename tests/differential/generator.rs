@@ -506,6 +506,11 @@ impl Generator {
         // Before the first compaction etcd lets a negative revision through, and then loses events of every watch that lags.
         let start = if compacted < 1 { start.max(0) } else { start };
         let id = if self.chance(20) { self.pick(WATCHES) } else { 0 };
+        // A watch that a compaction has ended keeps its id in etcd until it is canceled as well, which settling does: else the
+        // next id that etcd chooses would be another.
+        if id != 0 && start != 0 && start < compacted {
+            self.soon.push_back(Operation::Settle);
+        }
         let watch = Watch {
             span: self.span(30),
             start,
