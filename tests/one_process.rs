@@ -17,8 +17,9 @@ use wicap::api::session::{ControlSession, SessionPhase};
 /// No stack here is of this host: nothing is looked at, nothing touched.
 const HOST: &str = "wicap-test-nowhere";
 
-/// Blocks of 512 bytes that a file may have in a shell that was told so: 4 MiB, which leaves room for an empty store.
-const FEW_BLOCKS: u32 = 8 * 1024;
+/// Blocks of 512 bytes that a file may have in a shell that was told so: 8 MiB, which leaves room for an empty store and its
+/// journal of 4.
+const FEW_BLOCKS: u32 = 16 * 1024;
 
 /// A data directory, and what is beside it.
 struct Place(TempDir);

@@ -16,7 +16,6 @@ use std::time::Instant;
 use etcd_client::{Client, GetOptions, ResponseHeader};
 use power_cut::disk::{Disk, Fault, Image};
 use power_cut::workload::{Keys, Known, Ledger, Past, run};
-use redb::Database;
 use wicap::store::embedded::{Embedded, Options};
 
 /// What the suite takes the time for.
@@ -43,22 +42,22 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
 async fn history(seed: u64, fault: Option<Fault>) -> (Vec<Image<Known>>, Past) {
     let ledger = Ledger::default();
     let noted = Arc::clone(&ledger);
-    let disk = Disk::new(new_file(), seed, RARITY, fault, Box::new(move || noted.lock().unwrap().clone()));
-    let store = Embedded::on_backend(disk.clone(), options()).unwrap();
+    let disk = Disk::new(new_file().await, seed, RARITY, fault, Box::new(move || noted.lock().unwrap().clone()));
+    let store = Embedded::on_storage(disk.clone(), options()).unwrap();
     let past = run(&store.client().await.unwrap(), seed, GROUPS, &ledger).await;
     (disk.take_images(), past)
 }
 
 /// The file of a store that is opened for the first time: a real one has its name only when it is whole.
-fn new_file() -> Vec<u8> {
+async fn new_file() -> Vec<u8> {
     let disk: Disk<()> = Disk::new(Vec::new(), 0, u32::MAX, None, Box::new(|| ()));
-    Database::builder().create_with_backend(disk.clone()).unwrap().close().unwrap();
+    Embedded::on_storage(disk.clone(), options()).unwrap().close().await.unwrap();
     disk.synced()
 }
 
 fn options() -> Options {
-    // Small, so that a commit does not wait in memory for the next.
-    Options { cache_bytes: 64 * 1024, ..Options::default() }
+    // Small, so that a commit does not wait in memory for the next, the journal is full after some, and some are too large for it.
+    Options { cache_bytes: 64 * 1024, journal_bytes: 64 * 1024, ..Options::default() }
 }
 
 /// Opens an image and compares, and does the same with what further power cuts leave of it meanwhile. Returns how many images
@@ -72,7 +71,7 @@ async fn check(image: Image<Known>, past: &Past, seed: u64, depth: u32) -> Resul
         let noted = known.clone();
         let seed = seed + u64::from(depth) + checked as u64;
         let disk = Disk::new(image.bytes, seed, rarity, None, Box::new(move || noted.clone()));
-        let store = Embedded::on_backend(disk.clone(), options()).map_err(|e| format!("it is not opened: {e}"))?;
+        let store = Embedded::on_storage(disk.clone(), options()).map_err(|e| format!("it is not opened: {e}"))?;
         // What is acknowledged from here on is another history.
         images.extend(disk.take_images().into_iter().map(|image| (image, depth - 1)));
         compare(&mut store.client().await.unwrap(), &known, past).await?;

@@ -7,7 +7,7 @@ use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
 use wicap::clock::Clock;
-use wicap::store::embedded::{Embedded, Options};
+use wicap::store::embedded::{Embedded, Options, Storage};
 use wicap::store::{Error, Store};
 
 /// Whether the disk stands still.
@@ -23,6 +23,8 @@ impl Gate {
 
 #[derive(Debug)]
 struct Disk(InMemoryBackend, Arc<Gate>);
+
+impl Storage for Disk {}
 
 impl StorageBackend for Disk {
     fn len(&self) -> std::io::Result<u64> {
@@ -52,7 +54,7 @@ impl StorageBackend for Disk {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_write_that_waits_for_the_disk_is_not_reported_as_not_done() {
     let gate = Arc::new(Gate::default());
-    let embedded = Embedded::on_backend(Disk(InMemoryBackend::new(), gate.clone()), Options::default()).unwrap();
+    let embedded = Embedded::on_storage(Disk(InMemoryBackend::new(), gate.clone()), Options::default()).unwrap();
     let client = embedded.client().await.unwrap();
     let store = Store::with_client(client, "embedded".parse().unwrap(), Clock::system());
     let stops = store.api::<EmergencyStop>();

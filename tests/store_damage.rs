@@ -19,7 +19,6 @@ use etcd_client::{Client, Error, GetOptions, KeyValue, LeaseStatus, PutOptions, 
 use power_cut::disk::{Disk, Fault};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use redb::{Database, TableDefinition};
 use support::store::StoreProcess;
 use support::{PATIENCE, Said, server};
 use tempfile::TempDir;
@@ -33,6 +32,9 @@ const PAGE: usize = 4096;
 
 /// The part of the first page that says something: 64 bytes of header and two commit slots of 128 (redb's `docs/design.md`).
 const HEADER: usize = 64 + 2 * 128;
+
+/// What the file begins with: its own header, in a page of which only this says something.
+const FRONT: usize = 32;
 
 fn directory() -> TempDir {
     tempfile::Builder::new().prefix("wicap-test-damage").tempdir().unwrap()
@@ -127,6 +129,11 @@ impl Sample {
     }
 }
 
+/// Where in the file the pages begin: behind its header and the two halves of its journal.
+fn pages(file: &[u8]) -> usize {
+    PAGE + 2 * u32::from_le_bytes(file[24..28].try_into().unwrap()) as usize
+}
+
 /// What became of an attempt to serve a file.
 enum Outcome {
     Serves(tokio::process::Child, Box<Client>),
@@ -189,10 +196,15 @@ async fn check(sample: &Sample, bytes: &[u8], whole: &[Held]) -> Result<bool, St
                 let first: Vec<&str> = said.err.lines().filter(|line| !line.is_empty()).take(2).collect();
                 return Err(format!("it does not say what is wrong: exit code {}, {first:?}", said.code));
             }
-            // An attempt at a repair is noted in the header, which has the first page; what is stored is not touched.
+            // An attempt at a repair is noted in the header of the pages, by way of the journal; what is stored is not touched. After
+            // a kill the journal is written over the pages first, which comes to the same however often it is done.
             let left = std::fs::read(&file).unwrap();
-            if left.len() != bytes.len() || left.get(PAGE..) != bytes.get(PAGE..) {
+            let pages = if bytes.len() < FRONT { bytes.len() } else { pages(bytes) + PAGE };
+            if sample.ending == "ended" && (left.len() != bytes.len() || left.get(pages..) != bytes.get(pages..)) {
                 return Err(format!("it has changed what it could not read: {line}"));
+            }
+            if !matches!(serve(directory.path()).await, Outcome::Refuses(_)) {
+                return Err(format!("it is served when it is started again: {line}"));
             }
             Ok(false)
         }
@@ -227,7 +239,8 @@ async fn damage_one(
 ) -> Vec<String> {
     let mut rng = StdRng::seed_from_u64(seed);
     let (mut wrong, mut served) = (Vec::new(), 0);
-    assert_eq!(check(sample, &sample.file, whole).await, Ok(true), "{}, and nothing done to it", sample.ending);
+    let held = std::slice::from_ref(&sample.held);
+    assert_eq!(check(sample, &sample.file, held).await, Ok(true), "{}, and nothing done to it", sample.ending);
     for _ in 0..times {
         let mut bytes = sample.file.clone();
         let what = kind(&mut bytes, &mut rng);
@@ -263,19 +276,61 @@ async fn an_empty_file_is_not_taken_for_a_new_store() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_whose_last_pages_are_zero_is_whole_or_refused() {
     damage(TIMES, |bytes, rng| {
-        let pages = rng.random_range(1..bytes.len() / PAGE);
-        let from = bytes.len() - pages * PAGE;
+        let count = rng.random_range(1..=(bytes.len() - pages(bytes)) / PAGE);
+        let from = bytes.len() - count * PAGE;
         bytes[from..].fill(0);
-        format!("its last {pages} pages zero")
+        format!("its last {count} pages zero")
     })
     .await;
 }
 
-/// Turns some bits of one byte of the header.
-fn damage_header(bytes: &mut [u8], rng: &mut StdRng) -> String {
-    let (at, bits) = (rng.random_range(0..HEADER), rng.random_range(1..=u8::MAX));
+/// Turns some bits of one byte.
+fn turn(bytes: &mut [u8], at: usize, rng: &mut StdRng) -> String {
+    let bits = rng.random_range(1..=u8::MAX);
     bytes[at] ^= bits;
-    format!("byte {at} of the header with {bits:#04x} turned")
+    format!("byte {at} with {bits:#04x} turned")
+}
+
+/// The same in the header of the pages.
+fn damage_header(bytes: &mut [u8], rng: &mut StdRng) -> String {
+    let at = pages(bytes) + rng.random_range(0..HEADER);
+    turn(bytes, at, rng)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_does_not_begin_as_it_should_is_refused() {
+    let sample = Sample::ended().await;
+    let wrong = damage_one(&sample, TIMES, seed(), &[], |bytes, rng| {
+        let at = rng.random_range(0..FRONT);
+        turn(bytes, at, rng)
+    })
+    .await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Turns some bits of one byte of the journal that is not zero.
+fn damage_journal(bytes: &mut [u8], rng: &mut StdRng) -> String {
+    let journal = PAGE..pages(bytes);
+    let used: Vec<usize> = journal.filter(|at| bytes[*at] != 0).collect();
+    turn(bytes, used[rng.random_range(0..used.len())], rng)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_has_ended_needs_nothing_of_its_journal() {
+    let (sample, seed) = (Sample::ended().await, seed());
+    let wrong =
+        damage_one(&sample, TIMES, seed, std::slice::from_ref(&sample.held), |bytes, rng| damage_journal(bytes, rng));
+    let wrong = wrong.await;
+    assert!(wrong.is_empty(), "seed {seed}: {} times:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Nobody can tell the newest record, damaged, from one that was being written when the kill came, and was never acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_killed_with_a_damaged_journal_is_refused_or_without_its_last_commit() {
+    let (sample, seed) = (Sample::killed().await, seed());
+    let whole = [sample.held.clone(), sample.held.before_last()];
+    let wrong = damage_one(&sample, TIMES, seed, &whole, |bytes, rng| damage_journal(bytes, rng)).await;
+    assert!(wrong.is_empty(), "seed {seed}: {} times:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,32 +341,27 @@ async fn a_store_that_has_ended_with_a_damaged_header_is_whole_or_refused() {
     assert!(wrong.is_empty(), "seed {seed}: {} times:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The header has a slot for the last commit, and one for the commit before. After a kill nobody can tell a slot that was
-/// damaged from one that was being written when the kill came, and was never acknowledged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_was_killed_with_a_damaged_header_is_without_its_last_commit_at_most() {
+async fn a_store_that_was_killed_with_a_damaged_header_has_it_in_its_journal() {
     let (sample, seed) = (Sample::killed().await, seed());
-    let whole = [sample.held.clone(), sample.held.before_last()];
-    let wrong = damage_one(&sample, TIMES, seed, &whole, |bytes, rng| damage_header(bytes, rng)).await;
+    let wrong =
+        damage_one(&sample, TIMES, seed, std::slice::from_ref(&sample.held), |bytes, rng| damage_header(bytes, rng)).await;
     assert!(wrong.is_empty(), "seed {seed}: {} times:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_a_newer_format_is_refused_and_left_as_it_is() {
-    const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");
     let sample = Sample::ended().await;
     let directory = directory();
     let file = directory.path().canonicalize().unwrap().join("store.redb");
-    std::fs::write(&file, sample.file).unwrap();
-    let database = Database::open(&file).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.open_table(META).unwrap().insert("format", 2).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
-    let before = std::fs::read(&file).unwrap();
+    let mut before = sample.file;
+    before[8..12].copy_from_slice(&3_u32.to_le_bytes());
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&before[..12]), &before[16..FRONT]);
+    before[12..16].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(&file, &before).unwrap();
     let Outcome::Refuses(said) = serve(directory.path()).await else { panic!("it is served") };
     let expected =
-        format!("wicapd: {}: its format is 2, this version reads 1: use the version that wrote it\n", file.display());
+        format!("wicapd: {}: its format is 3, this version reads 2: use the version that wrote it\n", file.display());
     assert_eq!((said.code, said.err), (2, expected));
     assert!(std::fs::read(&file).unwrap() == before, "what another version has written was changed");
 }
@@ -333,7 +383,7 @@ async fn a_disk_that_fails_stops_the_store_and_nothing_acknowledged_is_lost() {
     let mut longest = 0;
     for calls in 0..CALLS {
         let disk = Disk::new(Vec::new(), 0, u32::MAX, None, Box::new(|| ()));
-        let store = Embedded::on_backend(disk.clone(), Options::default()).unwrap();
+        let store = Embedded::on_storage(disk.clone(), Options::default()).unwrap();
         let mut client = store.client().await.unwrap();
         let options = WatchOptions::new().with_all_keys();
         let mut stream = client.watch("", Some(options)).await.unwrap();
@@ -371,7 +421,7 @@ async fn a_disk_that_fails_stops_the_store_and_nothing_acknowledged_is_lost() {
         assert!(error.contains("the disk is broken"), "{error}");
 
         let disk = Disk::new(disk.synced(), 0, u32::MAX, None, Box::new(|| ()));
-        let store = Embedded::on_backend(disk, Options::default()).unwrap();
+        let store = Embedded::on_storage(disk, Options::default()).unwrap();
         let mut client = store.client().await.unwrap();
         for number in 0..acknowledged {
             let found = client.get(format!("key-{number}"), None).await.unwrap();

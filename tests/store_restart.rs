@@ -128,7 +128,7 @@ async fn a_lease_that_ends_after_a_restart_takes_its_keys_in_one_revision() {
 
 /// A store on a disk in memory, whose time stands still when nothing happens.
 async fn on(disk: &Disk<()>) -> (Embedded, Client) {
-    let store = Embedded::on_backend(disk.clone(), Options::default()).unwrap();
+    let store = Embedded::on_storage(disk.clone(), Options::default()).unwrap();
     let client = store.client().await.unwrap();
     (store, client)
 }

@@ -21,7 +21,7 @@ use support::PATIENCE;
 use support::store::StoreProcess;
 use tempfile::TempDir;
 use wicap::store::embedded::data_dir::DataDir;
-use wicap::store::embedded::{Embedded, Options};
+use wicap::store::embedded::{Embedded, Options, Storage};
 
 /// How often the store looks for what it may forget (`compactor.rs`).
 const PERIOD: Duration = Duration::from_secs(60);
@@ -109,8 +109,9 @@ async fn forget(client: &mut Client) {
     client.compact(revision, Some(CompactionOptions::new().with_physical())).await.unwrap();
 }
 
+/// Of the file, without its journal.
 fn size(directory: &Path) -> u64 {
-    std::fs::metadata(directory.join("store.redb")).unwrap().len()
+    std::fs::metadata(directory.join("store.redb")).unwrap().len() - Options::default().journal_bytes as u64
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,6 +255,8 @@ impl Counting {
     }
 }
 
+impl Storage for Counting {}
+
 impl StorageBackend for Counting {
     fn len(&self) -> std::io::Result<u64> {
         self.storage.len()
@@ -281,7 +284,7 @@ impl StorageBackend for Counting {
 async fn writers_that_wait_together_share_a_commit() {
     const WRITERS: usize = 64;
     let storage = Counting::default();
-    let store = Embedded::on_backend(storage.clone(), Options::default()).unwrap();
+    let store = Embedded::on_storage(storage.clone(), Options::default()).unwrap();
     let mut client = store.client().await.unwrap();
     put(&mut client, "key", "").await;
     let before = storage.syncs();

@@ -1,6 +1,7 @@
 //! A disk that knows what it has promised to keep, and what it may hold if the power goes now.
 //!
-//! What was written before the last `sync_data` that returned is kept. Of each write since then the disk may hold all, none, some
+//! What was written before the last `sync_data` that returned is kept, and so is what a `write_synced` wrote that returned. Of each
+//! other write since then the disk may hold all, none, some
 //! sectors, a part up to some byte, or, where no other write has been before, anything at all. What lies beside a write stays as it
 //! is: that is what redb assumes (`docs/design.md`, "Assumptions about the underlying media") and what disks do. A length that was
 //! set is a matter of the file system's journal: it is set or not, and none before one that came earlier.
@@ -12,11 +13,12 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use redb::StorageBackend;
+use wicap::store::embedded::Storage;
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
 
-/// The file's header is one page. It is written in place; everything else is written where nothing is that is needed.
+/// The header of the pages is one of them. It is written in place; everything else is written where nothing is that is needed.
 const HEADER: u64 = 4096;
 
 #[derive(Clone, Debug)]
@@ -110,6 +112,13 @@ impl<K> Disk<K> {
 }
 
 impl<K> State<K> {
+    /// Whether this is in the header of the pages. Where they begin is said in front of the file.
+    fn is_header(&self, offset: u64) -> bool {
+        let half = self.current.get(24..28).map_or(0, |half| u32::from_le_bytes(half.try_into().unwrap()));
+        let pages = HEADER + 2 * u64::from(half);
+        (pages..pages + HEADER).contains(&offset)
+    }
+
     /// Whether the power goes now is the seed's to say. If it does, what is on the disk is kept as an image, and time goes on
     /// without it.
     fn perhaps_cut(&mut self) {
@@ -146,7 +155,10 @@ impl<K> State<K> {
                         bytes.resize(usize::try_from(*length).unwrap(), 0);
                     }
                 }
-                Unsynced::Write(offset, data) => write_partly(&mut bytes, *offset, data, kept, &mut self.rng),
+                Unsynced::Write(offset, data) => {
+                    let in_place = self.is_header(*offset);
+                    write_partly(&mut bytes, *offset, data, in_place, kept, &mut self.rng);
+                }
             }
         }
         bytes
@@ -157,18 +169,21 @@ impl<K> State<K> {
             return;
         }
         self.last_sync.clear();
-        for one in self.unsynced.drain(..) {
+        for one in std::mem::take(&mut self.unsynced) {
             match one {
                 Unsynced::Length(length) => self.synced.resize(usize::try_from(length).unwrap(), 0),
-                Unsynced::Write(offset, data) => {
-                    if offset >= HEADER {
-                        let (from, to) = span(self.synced.len(), offset, data.len());
-                        self.last_sync.push((offset, self.synced[from..to].to_vec()));
-                    }
-                    put(&mut self.synced, offset, &data);
-                }
+                Unsynced::Write(offset, data) => self.keep(offset, &data),
             }
         }
+    }
+
+    /// Has a write for sure.
+    fn keep(&mut self, offset: u64, data: &[u8]) {
+        if !self.is_header(offset) {
+            let (from, to) = span(self.synced.len(), offset, data.len());
+            self.last_sync.push((offset, self.synced[from..to].to_vec()));
+        }
+        put(&mut self.synced, offset, data);
     }
 }
 
@@ -184,7 +199,7 @@ fn put(bytes: &mut [u8], offset: u64, data: &[u8]) {
 }
 
 /// Does what may be left of a write when the power goes.
-fn write_partly(bytes: &mut [u8], offset: u64, data: &[u8], kept: f64, rng: &mut StdRng) {
+fn write_partly(bytes: &mut [u8], offset: u64, data: &[u8], in_place: bool, kept: f64, rng: &mut StdRng) {
     let (from, to) = span(bytes.len(), offset, data.len());
     let (target, data) = (&mut bytes[from..to], &data[..to - from]);
     if rng.random_bool(0.7) {
@@ -208,10 +223,26 @@ fn write_partly(bytes: &mut [u8], offset: u64, data: &[u8], kept: f64, rng: &mut
         // The header is written over one that is needed: there, no byte is anything but what it was or what it is to be.
         _ => {
             target[..cut].copy_from_slice(&data[..cut]);
-            if offset >= HEADER {
+            if !in_place {
                 rng.fill(&mut target[cut..]);
             }
         }
+    }
+}
+
+impl<K: Send + 'static> Storage for Disk<K> {
+    fn write_synced(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.write(offset, data)?;
+        let mut state = self.0.lock().unwrap();
+        if state.fault == Some(Fault::IgnoresSync) {
+            return Ok(());
+        }
+        // Nothing else is kept by that.
+        state.unsynced.pop();
+        state.last_sync.clear();
+        state.keep(offset, data);
+        state.perhaps_cut();
+        Ok(())
     }
 }
 

@@ -9,13 +9,13 @@ use etcd_client::proto::PbKeyValue as KeyValue;
 use prost::Message;
 use redb::{Database, Durability, ReadableTable, TableError};
 
-use super::data_dir::{DataDir, create_private};
+use super::data_dir::DataDir;
 use super::refusal::Refusal;
 use super::shared::Shared;
 use super::snapshot::{self, Contents, Lease, Member, Revision, Trailer, read_snapshot, write_snapshot};
 use super::tables::{LEASES, META, NOWHERE, Place, Record, Slot, SlotValue, Tables, View, meta};
 use super::writer::number;
-use super::{FIRST_REVISION, FORMAT};
+use super::{FIRST_REVISION, Options, create_file};
 
 /// Revisions of a restored file that are written at a time; they are held in memory until then.
 const PIECE: usize = 1_000;
@@ -157,8 +157,7 @@ fn build(file: &Path, to: &Path, trailer: Trailer, broken: &dyn Fn(redb::Error) 
         return Err(Error::AccessControl { path: file.to_owned() });
     }
     let compacted = from.compacted();
-    create_private(to).map_err(|e| broken(e.into()))?;
-    let database = Database::create(to).map_err(|e| broken(e.into()))?;
+    let database = create_file(to, &Options::default()).map_err(broken)?;
 
     let mut restored = Restored { revision: compacted.max(FIRST_REVISION), records: 0, leases: 0 };
     let mut piece = Vec::with_capacity(PIECE);
@@ -219,7 +218,6 @@ fn finish(database: &Database, leases: &[Lease], compacted: i64, revision: i64) 
                 tables.attached.insert((slot.lease, key.value()), ())?;
             }
         }
-        tables.meta.insert(meta::FORMAT, FORMAT)?;
         tables.meta.insert(meta::CLUSTER, rand::random::<i64>())?;
         tables.meta.insert(meta::MEMBER, rand::random::<i64>())?;
         tables.meta.insert(meta::REVISION, revision)?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::file::FileSize;
 use super::hub::{Hub, WatchLimits};
 use super::refusal::Refusal;
 use super::tables::View;
@@ -22,8 +23,8 @@ pub(crate) struct Identity {
 /// Shared by the writer and all who read.
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
-    /// The file; `None` in memory.
-    file: Option<PathBuf>,
+    /// The file, and where in it the pages begin; `None` in memory.
+    file: Option<(PathBuf, u64)>,
     /// Whether the alarm is raised that the file is too large, for who only wants to know.
     no_space: AtomicBool,
     /// Replaced by each commit before it is acknowledged, so that who was answered sees what he wrote. `None` while the file is
@@ -42,7 +43,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(identity: Identity, file: Option<PathBuf>, view: View, limits: WatchLimits) -> Self {
+    pub(crate) fn new(identity: Identity, file: Option<(PathBuf, u64)>, view: View, limits: WatchLimits) -> Self {
         Self {
             identity,
             file,
@@ -56,18 +57,14 @@ impl Shared {
         }
     }
 
-    /// Bytes that the file has, and how many of them the disk holds; 0 in memory. A file grows by doubling, and what nobody has
-    /// written yet is a hole.
+    /// What the file takes without its journal, whose size is always the same; 0 in memory.
     pub(crate) fn file_size(&self) -> FileSize {
-        use std::os::unix::fs::MetadataExt;
-        // stat(2): st_blocks counts 512 bytes, whatever the file system's blocks are.
-        let size = |metadata: std::fs::Metadata| FileSize { length: metadata.len(), allocated: metadata.blocks() * 512 };
-        self.file.as_ref().and_then(|file| std::fs::metadata(file).ok()).map_or_else(FileSize::default, size)
+        self.file.as_ref().and_then(|(file, pages)| Some(FileSize::of(file).ok()?.without(*pages))).unwrap_or_default()
     }
 
     /// A file for what is too large for memory, on the disk of the store. It has no name, and goes with its last handle.
     pub(crate) fn scratch(&self) -> std::io::Result<std::fs::File> {
-        match self.file.as_ref().and_then(|file| file.parent()) {
+        match self.file.as_ref().and_then(|(file, _)| file.parent()) {
             Some(directory) => tempfile::tempfile_in(directory),
             None => tempfile::tempfile(),
         }
@@ -142,15 +139,6 @@ impl Shared {
     pub(crate) fn stopped(&self) -> Refusal {
         Refusal::Stopped(self.stop.get().cloned().unwrap_or_else(|| "it is being closed".to_owned()))
     }
-}
-
-/// What a file takes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FileSize {
-    /// Bytes to its end.
-    pub(crate) length: u64,
-    /// Bytes on the disk.
-    pub(crate) allocated: u64,
 }
 
 #[cfg(test)]

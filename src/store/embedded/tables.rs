@@ -40,8 +40,6 @@ pub(crate) const META: TableDefinition<'_, &'static str, i64> = TableDefinition:
 
 /// Names in [`META`].
 pub(crate) mod meta {
-    /// The version of this layout.
-    pub(crate) const FORMAT: &str = "format";
     /// The revision that a store restored from a snapshot began with, when the snapshot had nothing of it left.
     pub(crate) const REVISION: &str = "revision";
     /// The newest revision that was compacted; -1 before the first compaction, as in etcd.

@@ -390,6 +390,8 @@ mod tests {
     #[derive(Debug)]
     struct Panics(InMemoryBackend, Arc<AtomicBool>);
 
+    impl super::super::Storage for Panics {}
+
     impl StorageBackend for Panics {
         fn len(&self) -> std::io::Result<u64> {
             self.0.len()
@@ -416,7 +418,7 @@ mod tests {
     #[tokio::test]
     async fn a_writer_that_panics_stops_the_store_and_says_so() {
         let armed = Arc::new(AtomicBool::new(false));
-        let store = Embedded::on_backend(Panics(InMemoryBackend::new(), armed.clone()), Options::default()).unwrap();
+        let store = Embedded::on_storage(Panics(InMemoryBackend::new(), armed.clone()), Options::default()).unwrap();
         let mut client = store.client().await.unwrap();
         client.put("k", "v", None).await.unwrap();
         armed.store(true, Ordering::Relaxed);
