@@ -13,6 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// The C library's allocator asks the kernel for every few pages by which a thread's heap grows, and a commit takes many.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Controllers that keep docker-compose stacks as they are declared, and the store that they share.
 ///
 /// Exit codes: 0 ended in good order; 1 the store failed while it ran; 2 usage, or it cannot be started.
