@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use etcd_client::{Client, GetOptions, PutOptions, Txn, TxnOp};
 use support::proxy::{Lose, Proxy};
@@ -123,22 +123,20 @@ async fn there_must_be_something_to_copy() {
     assert_eq!(said.code, 3, "{said:?}");
 }
 
-/// Copies while somebody writes that key over and over; says what came of it and what is on the target then.
+/// Copies, and writes that key of the source meanwhile; says what came of it and what is on the target then.
 async fn copied_while_written(key: &'static str) -> (Said, Held) {
     let (source, target) = (Server::embedded().await, Server::etcd().await);
     fill(&source, "").await;
     let mut client = source.client().await;
-    put(&mut client, key, "0").await;
-    let writing = tokio::spawn(async move {
-        for i in 1_u64.. {
-            put(&mut client, key, i.to_string()).await;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    });
-    let (from, to) = (source.url(), target.url());
-    let said = tokio::task::spawn_blocking(move || copy(&from, &to, &[])).await.unwrap();
-    writing.abort();
-    (said, held(&target, "").await)
+    put(&mut client, key, "before").await;
+    let proxy = Proxy::before(&target.url()).await;
+    proxy.lose("after the leaders", Lose::Time);
+    let (from, to) = (source.url(), proxy.url());
+    let copying = tokio::task::spawn_blocking(move || copy(&from, &to, &[]));
+    proxy.caught().await;
+    put(&mut client, key, "meanwhile").await;
+    proxy.release();
+    (copying.await.unwrap(), held(&target, "").await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,20 +207,21 @@ async fn three_thousand_objects_are_copied() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_copy_leaves_nothing() {
     let (source, target) = (Server::etcd().await, Server::embedded().await);
     fill_with_three_thousand(&source).await;
-    let mut copying = Command::new(env!("CARGO_BIN_EXE_wicapctl"))
-        .args(["store", "copy", "--from", &source.url(), "--to", &target.url()])
+    let proxy = Proxy::before(&target.url()).await;
+    proxy.lose("wicapstacks/s15-", Lose::Time);
+    let copying = Command::new(env!("CARGO_BIN_EXE_wicapctl"))
+        .args(["store", "copy", "--from", &source.url(), "--to", &proxy.url()])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while held(&target, "").await.is_empty() {
-        assert_eq!(copying.try_wait().unwrap(), None, "the copy has ended before it wrote anything");
-    }
+    proxy.caught().await;
     rustix::process::kill_process(rustix::process::Pid::from_child(&copying), rustix::process::Signal::INT).unwrap();
+    proxy.release();
     let output = tokio::task::spawn_blocking(|| copying.wait_with_output()).await.unwrap().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{err}");

@@ -1,4 +1,4 @@
-//! A TCP proxy between a client and a store, that can be cut, fall silent, or lose a request or the answer to it.
+//! A TCP proxy between a client and a store, that can be cut, fall silent, or lose or hold a request or the answer to it.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +18,8 @@ pub enum Lose {
     Answer,
     /// What the server says that contains the marker, whoever asked, and the connection with it.
     Message,
+    /// Nothing but time: its answer and all that follows on that connection come when [`Proxy::release`] says so.
+    Time,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +39,7 @@ pub struct Proxy {
     line: watch::Sender<Line>,
     trap: Trap,
     caught: Arc<Notify>,
+    released: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
@@ -47,8 +50,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (line, state) = watch::channel(Line::default());
-        let (trap, caught) = (Trap::default(), Arc::new(Notify::new()));
-        let (to, t, c) = (Arc::clone(&target), Arc::clone(&trap), Arc::clone(&caught));
+        let (trap, caught, released) = (Trap::default(), Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (to, t, c, r) = (Arc::clone(&target), Arc::clone(&trap), Arc::clone(&caught), Arc::clone(&released));
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let made = *state.borrow();
@@ -56,7 +59,8 @@ impl Proxy {
                     continue;
                 }
                 let mut cut = state.clone();
-                let serve = serve(client, to.lock().unwrap().clone(), made, state.clone(), Arc::clone(&t), Arc::clone(&c));
+                let traps = Traps { trap: Arc::clone(&t), caught: Arc::clone(&c), released: Arc::clone(&r) };
+                let serve = serve(client, to.lock().unwrap().clone(), made, state.clone(), traps);
                 tokio::spawn(async move {
                     tokio::select! {
                         () = serve => {}
@@ -65,7 +69,7 @@ impl Proxy {
                 });
             }
         });
-        Self { port, target, line, trap, caught, accepting }
+        Self { port, target, line, trap, caught, released, accepting }
     }
 
     pub fn url(&self) -> String {
@@ -104,6 +108,11 @@ impl Proxy {
     pub async fn caught(&self) {
         tokio::time::timeout(PATIENCE, self.caught.notified()).await.expect("the request comes by");
     }
+
+    /// Lets go what is held.
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
 }
 
 impl Drop for Proxy {
@@ -112,11 +121,20 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(client: TcpStream, target: String, made: Line, line: watch::Receiver<Line>, trap: Trap, caught: Arc<Notify>) {
+/// What one connection has of the traps.
+struct Traps {
+    trap: Trap,
+    caught: Arc<Notify>,
+    released: Arc<Notify>,
+}
+
+async fn serve(client: TcpStream, target: String, made: Line, line: watch::Receiver<Line>, traps: Traps) {
+    let Traps { trap, caught, released } = traps;
     let _ = client.set_nodelay(true);
     let (mut from_client, mut to_client) = client.into_split();
     let Some((mut from_server, mut to_server)) = reach(&target).await else { return };
     let deaf = watch::Sender::new(false);
+    let held = watch::Sender::new(false);
     let silent = || line.borrow().silences != made.silences;
     let requests = async {
         let mut buffer = vec![0; 64 * 1024];
@@ -129,6 +147,9 @@ async fn serve(client: TcpStream, target: String, made: Line, line: watch::Recei
             }
             if sprung == Some(Lose::Answer) {
                 deaf.send_replace(true);
+            }
+            if sprung == Some(Lose::Time) {
+                held.send_replace(true);
             }
             if !silent() && to_server.write_all(bytes).await.is_err() {
                 return;
@@ -144,6 +165,10 @@ async fn serve(client: TcpStream, target: String, made: Line, line: watch::Recei
             if spring(&trap, &buffer[..n], |what| what == Lose::Message).is_some() {
                 caught.notify_one();
                 return;
+            }
+            if *held.borrow() {
+                released.notified().await;
+                held.send_replace(false);
             }
             if !silent() && !*deaf.borrow() && to_client.write_all(&buffer[..n]).await.is_err() {
                 return;
