@@ -15,13 +15,12 @@ use etcd_client::{
     WatchOptions,
 };
 use futures::future::join_all;
-use redb::StorageBackend;
-use redb::backends::InMemoryBackend;
 use support::PATIENCE;
+use support::storage::Prepared;
 use support::store::StoreProcess;
 use tempfile::TempDir;
 use wicap::store::embedded::data_dir::DataDir;
-use wicap::store::embedded::{Embedded, Options, Storage};
+use wicap::store::embedded::{Embedded, Options};
 
 /// How often the store looks for what it may forget (`compactor.rs`).
 const PERIOD: Duration = Duration::from_secs(60);
@@ -242,59 +241,28 @@ async fn a_file_over_its_quota_refuses_what_would_make_it_larger_and_nothing_els
     assert_eq!(alarms(&mut client).await, 0);
 }
 
-/// Storage in memory that counts how often it was told to keep what it has.
-#[derive(Clone, Debug, Default)]
-struct Counting {
-    storage: Arc<InMemoryBackend>,
-    syncs: Arc<AtomicUsize>,
-}
-
-impl Counting {
-    fn syncs(&self) -> usize {
-        self.syncs.load(Ordering::Relaxed)
-    }
-}
-
-impl Storage for Counting {}
-
-impl StorageBackend for Counting {
-    fn len(&self) -> std::io::Result<u64> {
-        self.storage.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.storage.read(offset, out)
-    }
-
-    fn set_len(&self, length: u64) -> std::io::Result<()> {
-        self.storage.set_len(length)
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.storage.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.storage.write(offset, data)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn writers_that_wait_together_share_a_commit() {
     const WRITERS: usize = 64;
-    let storage = Counting::default();
-    let store = Embedded::on_storage(storage.clone(), Options::default()).unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let storage = Prepared::new({
+        let count = Arc::clone(&count);
+        move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let syncs = || count.load(Ordering::Relaxed);
+    let store = Embedded::on_storage(storage, Options::default()).unwrap();
     let mut client = store.client().await.unwrap();
     put(&mut client, "key", "").await;
-    let before = storage.syncs();
+    let before = syncs();
     for _ in 0..WRITERS {
         put(&mut client, "key", "").await;
     }
-    let alone = storage.syncs() - before;
+    let alone = syncs() - before;
     assert!(alone >= WRITERS, "{alone} syncs for {WRITERS} puts that were acknowledged one after another");
     put_all(&client, (0..WRITERS).map(|number| format!("key-{number}")), 10).await;
-    let together = storage.syncs() - before - alone;
+    let together = syncs() - before - alone;
     // One commit is under way while the others arrive; a few more if they arrive in parts.
     assert!(together > 0 && together * 8 <= alone, "{together} syncs for all at once, {alone} one after another");
 }

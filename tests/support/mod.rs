@@ -1,5 +1,5 @@
-//! What the end-to-end tests are made of: a real etcd or the embedded store, the example stack on the real engine, the real binaries, and what was
-//! seen of the engine meanwhile. Each test has its own of everything; dropping it removes it.
+//! What the end-to-end tests are made of: a real etcd or the embedded store, the example stack on the real engine, the real
+//! binaries, and what was seen of the engine meanwhile. Each test has its own of everything; dropping it removes it.
 
 #![allow(dead_code)] // Every test file uses its own part of this.
 #![allow(clippy::unused_self)] // A resource belongs to its example, whether or not it needs anything of it today.
@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod peer;
 pub mod proxy;
 pub mod server;
+pub mod storage;
 pub mod store;
 pub mod tls;
 
