@@ -275,8 +275,9 @@ impl<S: Storage> Journal<S> {
     /// Does that, and notes that no record is needed any more: one that was written over the pages would be too old.
     fn sync_pages(&self, state: &mut State) -> io::Result<()> {
         self.write_pages(state)?;
-        state.checkpointed = state.end.sequence - 1;
         state.draft.clear();
+        // The note itself changes nothing.
+        state.checkpointed = state.end.sequence;
         self.append(state)
     }
 

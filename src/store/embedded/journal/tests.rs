@@ -162,6 +162,20 @@ fn new() -> (Disk, Journal<Disk>) {
     (disk, journal)
 }
 
+#[test]
+fn who_ended_in_good_order_leaves_nothing_to_do() {
+    let (disk, journal) = new();
+    for byte in 0..20 {
+        journal.write(0, &[byte; 2000]).unwrap();
+        journal.sync_data().unwrap();
+        let found = Found::read(&disk, journal.layout).unwrap();
+        assert!(!found.needed.is_empty(), "after sync {byte}");
+    }
+    journal.close().unwrap();
+    assert_eq!(Found::read(&disk, journal.layout).unwrap().needed, []);
+    assert_eq!(pages(&Journal::open(disk, Checkpoints::Inline).unwrap())[..2000], [19; 2000]);
+}
+
 proptest! {
     #[test]
     fn after_a_power_cut_the_pages_are_as_the_last_sync_left_them_but_for_writes_since(
