@@ -4,7 +4,9 @@ mod support;
 
 use support::docker::{EngineLog, Hold, Proxy, docker};
 use support::server::Server;
-use support::{Daemon, Example, action_runs, apply, available, blocked_by, connect, phase, planned, until, wicapctl};
+use support::{
+    Daemon, Example, action_runs, apply, available, blocked_by, connect, phase, planned, until, until_settled, wicapctl,
+};
 use wicap::api::action::{ActionPhase, ActionRun};
 use wicap::api::stack::WicapStack;
 use wicap::plan::authorise::EMERGENCY_STOP;
@@ -87,7 +89,7 @@ async fn a_stop_of_everything_holds_a_recovery_that_is_pending_until_it_is_resum
     assert!(action_runs(&scene.store).await.is_empty());
 
     scene.ctl(&["resume", "--all"]);
-    scene.until("Available", available).await;
+    until_settled(&scene.store).await;
     assert_eq!(scene.told(), MENDED);
     assert_eq!(action_runs(&scene.store).await.iter().map(phase).collect::<Vec<_>>(), [ActionPhase::Succeeded]);
 }
