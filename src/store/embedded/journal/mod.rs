@@ -93,8 +93,9 @@ struct State {
     behind: u64,
     /// The last sequence whose changes the pages have on the disk.
     checkpointed: u64,
-    /// What lets the other half be used again, once it is done.
-    checkpoint: Checkpoint,
+    /// Up to which sequence the checkpoint goes that is not done yet, and lets the other half be used again. The worker is at it;
+    /// without one it is made when that half is needed.
+    pending: Option<u64>,
     worker: Option<Worker>,
     /// After a write that failed nobody knows what is on the disk.
     failed: bool,
@@ -121,15 +122,7 @@ impl End {
     }
 }
 
-/// Up to which sequence.
-#[derive(Clone, Copy, Debug)]
-enum Checkpoint {
-    Done,
-    Due(u64),
-    Running(u64),
-}
-
-/// The thread that syncs the pages.
+/// The thread that makes checkpoints.
 struct Worker {
     requests: Sender<()>,
     done: Receiver<io::Result<()>>,
@@ -210,7 +203,7 @@ impl<S: Storage> Journal<S> {
             checkpointed: found.end.sequence - 1,
             behind: found.behind,
             end: found.end,
-            checkpoint: Checkpoint::Done,
+            pending: None,
             worker,
             failed: false,
         };
@@ -294,51 +287,44 @@ impl<S: Storage> Journal<S> {
     /// half written over would be missed otherwise.
     fn turn(&self, state: &mut State) -> io::Result<()> {
         self.finish_checkpoint(state)?;
-        if state.end.noted < state.behind {
+        // Behind the room there is only ever that note.
+        if state.end.noted < state.behind && state.end.at <= self.layout.room() {
             state.end.write(&mut Draft::new(self.layout.room()), state.checkpointed, &*self.storage, self.layout)?;
         }
         state.behind = state.end.sequence - 1;
         (state.end.half, state.end.at) = (1 - state.end.half, 0);
         // What is in the draft is in them too. That is no harm: it is a write since the last sync.
         self.pages.seal();
-        state.checkpoint = Checkpoint::Due(state.behind);
-        if let Some(worker) = &state.worker {
-            worker.requests.send(()).map_err(|_| worker_is_gone())?;
-            state.checkpoint = Checkpoint::Running(state.behind);
-        }
-        Ok(())
+        state.pending = Some(state.behind);
+        state.worker.as_ref().map_or(Ok(()), |worker| worker.requests.send(()).map_err(|_| worker_is_gone()))
     }
 
-    /// Waits for the checkpoint that is under way, or makes the one that is due.
+    /// Waits for the checkpoint that is pending, or makes it.
     fn finish_checkpoint(&self, state: &mut State) -> io::Result<()> {
-        match (state.checkpoint, &state.worker) {
-            (Checkpoint::Running(to), Some(worker)) => {
-                let done = worker.done.recv().map_err(|_| worker_is_gone())?;
-                state.checkpointed(to, done)
-            }
-            (Checkpoint::Due(to) | Checkpoint::Running(to), _) => state.checkpointed(to, self.pages.checkpoint()),
-            (Checkpoint::Done, _) => Ok(()),
+        if state.pending.is_none() {
+            return Ok(());
         }
+        let done = match &state.worker {
+            Some(worker) => worker.done.recv().map_err(|_| worker_is_gone())?,
+            None => self.pages.checkpoint(),
+        };
+        state.checkpointed(done)
     }
 }
 
 impl State {
-    /// Takes notice of a checkpoint that is done.
+    /// Takes notice of a checkpoint that the worker has done.
     fn look_at_checkpoint(&mut self) -> io::Result<()> {
-        if let (Checkpoint::Running(to), Some(worker)) = (self.checkpoint, &self.worker) {
-            match worker.done.try_recv() {
-                Ok(done) => self.checkpointed(to, done)?,
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => return Err(worker_is_gone()),
-            }
+        match self.worker.as_ref().map(|worker| worker.done.try_recv()) {
+            Some(Ok(done)) => self.checkpointed(done),
+            Some(Err(TryRecvError::Disconnected)) => Err(worker_is_gone()),
+            Some(Err(TryRecvError::Empty)) | None => Ok(()),
         }
-        Ok(())
     }
 
-    fn checkpointed(&mut self, to: u64, done: io::Result<()>) -> io::Result<()> {
+    fn checkpointed(&mut self, done: io::Result<()>) -> io::Result<()> {
         done?;
-        self.checkpointed = self.checkpointed.max(to);
-        self.checkpoint = Checkpoint::Done;
+        self.checkpointed = self.checkpointed.max(self.pending.take().unwrap_or(0));
         Ok(())
     }
 }

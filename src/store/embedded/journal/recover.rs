@@ -52,7 +52,7 @@ impl Found {
             }
         }
         if !found.iter().map(|(head, _)| head.sequence).eq(needed) {
-            return Err(Error::Damaged("a record of its journal is damaged".to_owned()));
+            return Err(damaged());
         }
         let end = End {
             half: at / half,
@@ -67,13 +67,18 @@ impl Found {
     pub(super) fn replay(&self, storage: &impl Storage, layout: Layout) -> Result<(), Error> {
         let mut bytes = Vec::new();
         for (head, place) in &self.needed {
-            let record = read_record(storage, *place, head, &mut bytes)?;
-            for change in record.iter().flat_map(Record::changes) {
+            // It was whole a moment ago.
+            let record = read_record(storage, *place, head, &mut bytes)?.ok_or_else(damaged)?;
+            for change in record.changes() {
                 carry_out(storage, layout, &change)?;
             }
         }
         Ok(storage.sync_data()?)
     }
+}
+
+fn damaged() -> Error {
+    Error::Damaged("a record of its journal is damaged".to_owned())
 }
 
 /// Reads a record, if it is whole.
