@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::snapshot::{self, Contents, Lease, Member, Revision, Trailer, read_snapshot, write_snapshot};
 use super::tables::{LEASES, META, NOWHERE, Place, Record, Slot, SlotValue, Tables, View, meta};
 use super::writer::number;
-use super::{FIRST_REVISION, Options, create_file};
+use super::{FIRST_REVISION, Options, file};
 
 /// Revisions of a restored file that are written at a time; they are held in memory until then.
 const PIECE: usize = 1_000;
@@ -157,7 +157,7 @@ fn build(file: &Path, to: &Path, trailer: Trailer, broken: &dyn Fn(redb::Error) 
         return Err(Error::AccessControl { path: file.to_owned() });
     }
     let compacted = from.compacted();
-    let database = create_file(to, &Options::default()).map_err(broken)?;
+    let database = file::create(to, &Options::default()).map_err(broken)?;
 
     let mut restored = Restored { revision: compacted.max(FIRST_REVISION), records: 0, leases: 0 };
     let mut piece = Vec::with_capacity(PIECE);

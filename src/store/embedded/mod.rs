@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use etcd_client::Client;
 use hyper_util::rt::TokioIo;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -59,10 +59,8 @@ use tonic::transport::{Endpoint, Server};
 
 use commands::{Command, Handle, Queued};
 use data_dir::DataDir;
-use file::StoreFile;
 pub use hub::WatchLimits;
 pub use journal::Storage;
-use journal::{Checkpoints, Journal};
 use lease::Leases;
 use shared::{Identity, Shared};
 use sweep::Sweep;
@@ -77,8 +75,8 @@ const FIRST_REVISION: i64 = 1;
 pub struct Options {
     /// Bytes of the file that are kept in memory. What is not is still in the kernel's cache, so that little is enough.
     pub cache_bytes: usize,
-    /// Bytes in the front of a new file for what was changed since its pages were last synced. More makes that rarer, and the
-    /// start after a crash longer.
+    /// Bytes in the front of a new file for what was changed since its pages were last synced: from 16 KiB, which is what less is
+    /// taken for, to 8 GiB. More makes that rarer, and the start after a crash longer.
     pub journal_bytes: usize,
     /// Bytes that the file may have before writes are refused with etcd's NOSPACE alarm (etcd: `--quota-backend-bytes`).
     pub quota_bytes: u64,
@@ -166,12 +164,11 @@ impl Embedded {
         let broken = |reason: redb::Error| Error::File { path: path.clone(), reason };
         // Only a file that is surely not there is begun, and one that was emptied is no new one.
         if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            begin(&directory, &options).map_err(broken)?;
+            file::begin(&directory, &options).map_err(broken)?;
         }
         // The engine may panic on pages that make no sense.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let file = StoreFile::open(&path).map_err(|e| broken(e.into()))?;
-            let (database, pages) = database(file, Checkpoints::Beside, &path, &options)?;
+            let (database, pages) = file::open(&path, &options)?;
             data_dir::make_private(&path)?;
             Self::writer(database, Some((path.clone(), pages)), &options)
         }));
@@ -186,8 +183,7 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::open`].
     pub fn in_memory(options: Options) -> Result<Self, Error> {
-        let database = builder(&options).create_with_backend(redb::backends::InMemoryBackend::new());
-        Self::in_tasks(database.map_err(|e| in_memory(e.into()))?, options)
+        Self::in_tasks(file::in_memory(&options)?, options)
     }
 
     /// The same, on a storage of the caller's: one that fails on purpose, or remembers what was written and synced. An empty one
@@ -196,12 +192,7 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::open`].
     pub fn on_storage(storage: impl Storage, options: Options) -> Result<Self, Error> {
-        let database = if storage.len().map_err(|e| in_memory(e.into()))? == 0 {
-            create(storage, Checkpoints::Inline, &options).map_err(in_memory)?
-        } else {
-            database(storage, Checkpoints::Inline, Path::new(IN_MEMORY), &options)?.0
-        };
-        Self::in_tasks(database, options)
+        Self::in_tasks(file::on_storage(storage, &options)?, options)
     }
 
     fn in_tasks(database: Database, options: Options) -> Result<Self, Error> {
@@ -215,7 +206,7 @@ impl Embedded {
         file: Option<(PathBuf, u64)>,
         options: &Options,
     ) -> Result<(Writer, watch::Receiver<Option<Instant>>), Error> {
-        let path = file.as_ref().map_or_else(|| IN_MEMORY.into(), |(path, _)| path.clone());
+        let path = file.as_ref().map_or_else(|| file::IN_MEMORY.into(), |(path, _)| path.clone());
         let broken = |reason: redb::Error| Error::File { path: path.clone(), reason };
         let state = State::read(&database).map_err(broken)?;
         let alive = Alive::new();
@@ -300,59 +291,6 @@ impl Embedded {
         }
         closed.map_err(|refusal| Error::Stopped(refusal.to_string()))
     }
-}
-
-/// The name of a file that there is not.
-const IN_MEMORY: &str = "(in memory)";
-
-fn in_memory(reason: redb::Error) -> Error {
-    Error::File { path: IN_MEMORY.into(), reason }
-}
-
-/// Makes the file of a new store. It gets its name when it is whole: one that has only been begun when its process is killed is
-/// refused ever after.
-fn begin(directory: &DataDir, options: &Options) -> Result<(), redb::Error> {
-    let unfinished = directory.file().with_extension("beginning");
-    // Left behind by one that was killed.
-    let _ = std::fs::remove_file(&unfinished);
-    create_file(&unfinished, options)?.close()?;
-    Ok(directory.begin_with(&unfinished)?)
-}
-
-/// Makes a file that is not there, without tables.
-fn create_file(path: &Path, options: &Options) -> Result<Database, redb::Error> {
-    data_dir::create_private(path)?;
-    create(StoreFile::open(path)?, Checkpoints::Beside, options)
-}
-
-/// Makes a store of an empty storage, without tables.
-fn create(storage: impl Storage, checkpoints: Checkpoints, options: &Options) -> Result<Database, redb::Error> {
-    Ok(builder(options).create_with_backend(Journal::create(storage, options.journal_bytes, checkpoints)?)?)
-}
-
-/// Opens what is a store, or should be one; returns where its pages begin too.
-fn database(
-    storage: impl Storage,
-    checkpoints: Checkpoints,
-    path: &Path,
-    options: &Options,
-) -> Result<(Database, u64), Error> {
-    let broken = |reason: redb::Error| Error::File { path: path.to_owned(), reason };
-    let journal = Journal::open(storage, checkpoints).map_err(|error| match error {
-        journal::Error::Format(found) => Error::Format { path: path.to_owned(), found },
-        journal::Error::Damaged(what) => broken(redb::Error::Corrupted(what)),
-        journal::Error::Io(error) => broken(error.into()),
-    })?;
-    let pages = journal.pages_at();
-    Ok((builder(options).create_with_backend(journal).map_err(|e| broken(e.into()))?, pages))
-}
-
-fn builder(options: &Options) -> Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(options.cache_bytes);
-    // A disk that has changed what it kept is found out when the store starts, and not by what it then answers.
-    builder.set_check_integrity_on_open(true);
-    builder
 }
 
 /// Sends the writer a word when the time has come that it named last.
