@@ -1,10 +1,9 @@
-//! The store layer, on etcd and on the embedded store: verbs and preconditions, the two halves, lists, finalizers, fences, election, Events, and
+//! The store layer, on etcd and on the embedded store: verbs and preconditions, the two halves, lists, finalizers, Events, and
 //! writes whose answer is lost.
 
 mod support;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use kube::Resource;
@@ -12,17 +11,14 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use support::proxy::{Lose, Proxy};
 use support::server::Server;
+use support::stops::{names, seconds, since, stop, stops};
 use support::{PATIENCE, connect};
 use wicap::api::soak::SoakRun;
-use wicap::api::stop::{EmergencyStop, EmergencyStopSpec, EmergencyStopStatus};
+use wicap::api::stop::EmergencyStop;
 use wicap::api::{MAX_OBJECT_BYTES, Object, Time};
-use wicap::store::election::{LEASE_TTL, campaign};
+use wicap::store::election::campaign;
 use wicap::store::events::{Recorder, Severity};
-use wicap::store::{Api, DeleteParams, Error, ListParams, Patch, Store, WatchParams};
-
-fn stop(name: &str, reason: &str) -> EmergencyStop {
-    EmergencyStop::new(name, EmergencyStopSpec { reason: reason.to_owned(), by: "ann@host".to_owned() })
-}
+use wicap::store::{DeleteParams, Error, ListParams, Patch, WatchParams};
 
 fn labelled(name: &str, tier: &str) -> EmergencyStop {
     let mut stop = stop(name, "r");
@@ -30,23 +26,8 @@ fn labelled(name: &str, tier: &str) -> EmergencyStop {
     stop
 }
 
-fn since(mut stop: EmergencyStop, second: i64) -> EmergencyStop {
-    stop.status = Some(EmergencyStopStatus { since: Some(Time::from_second(second).unwrap()) });
-    stop
-}
-
-fn seconds(stop: &EmergencyStop) -> Option<i64> {
-    stop.status.as_ref()?.since.map(Time::as_second)
-}
-
 fn version(stop: &EmergencyStop) -> i64 {
     stop.meta().resource_version.as_ref().unwrap().parse().unwrap()
-}
-
-async fn stops(server: &Server) -> (Store, Api<EmergencyStop>) {
-    let store = connect(&server.url()).await;
-    let api = store.api();
-    (store, api)
 }
 
 /// Keys and values under the installation's prefix.
@@ -54,10 +35,6 @@ async fn keys(server: &Server) -> Vec<String> {
     let options = etcd_client::GetOptions::new().with_prefix().with_keys_only();
     let answer = server.client().await.get("/wicap.dev/", Some(options)).await.unwrap();
     answer.kvs().iter().map(|kv| kv.key_str().unwrap().to_owned()).collect()
-}
-
-async fn names(api: &Api<EmergencyStop>, params: ListParams) -> Vec<String> {
-    api.list(&params).await.unwrap().items.iter().map(|s| s.name().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -392,90 +369,6 @@ async fn a_token_from_before_a_compaction_has_expired() {
         let params = ListParams { continue_token: Some(token.to_owned()), ..ListParams::default() };
         assert!(matches!(api.list(&params).await, Err(Error::BadRequest { what: "continue token", .. })), "{token}");
     }
-}
-
-#[tokio::test]
-async fn a_deposed_leader_cannot_write() {
-    let server = Server::start().await;
-    let (store, api) = stops(&server).await;
-    let made = api.create(&stop("a", "r")).await.unwrap();
-    let old = campaign(&store, "planner", "old").await;
-    let made = api.replace_status(&since(made, 1), Some(&old.fence)).await.unwrap();
-    // Its key is taken from it without its noticing.
-    server.client().await.delete("/wicap.dev/leader/planner", None).await.unwrap();
-    let new = campaign(&store, "planner", "new").await;
-    assert!(new.fence.token > old.fence.token);
-    let refused = |outcome: Result<(), Error>| {
-        let Err(Error::Conflict { what }) = outcome else { panic!("{outcome:?}") };
-        assert_eq!(what, "the leadership of planner");
-    };
-    refused(api.replace_status(&since(made.clone(), 2), Some(&old.fence)).await.map(|_| ()));
-    refused(api.update_status(&made, &old.fence, |_, s| s.since = None).await.map(|_| ()));
-    refused(
-        api.delete_fenced(
-            "a",
-            &DeleteParams { resource_version: made.meta().resource_version.clone(), uid: None },
-            &old.fence,
-        )
-        .await
-        .map(|_| ()),
-    );
-    refused(api.finalized("a", "f", &old.fence).await);
-    refused(store.transaction().fence(&old.fence).create(&stop("b", "r")).unwrap().commit().await.map(|_| ()));
-    assert_eq!(seconds(&api.get("a").await.unwrap()), Some(1));
-    api.replace_status(&since(made, 3), Some(&new.fence)).await.unwrap();
-    assert_eq!(names(&api, ListParams::default()).await, ["a"]);
-}
-
-#[tokio::test]
-async fn a_leader_whose_key_is_gone_learns_that_it_leads_no_more() {
-    let server = Server::start().await;
-    let store = connect(&server.url()).await;
-    let leader = campaign(&store, "planner", "me").await;
-    server.client().await.delete("/wicap.dev/leader/planner", None).await.unwrap();
-    tokio::time::timeout(PATIENCE, leader.lost.cancelled()).await.expect("it learns of it");
-}
-
-#[tokio::test]
-async fn one_of_three_candidates_leads_and_the_next_follows_at_once_when_it_resigns() {
-    let server = Server::start().await;
-    let store = connect(&server.url()).await;
-    let mut candidates: Vec<_> = ["a", "b", "c"].into_iter().map(|who| Box::pin(campaign(&store, "planner", who))).collect();
-    let mut token = 0;
-    let mut slowest = Duration::ZERO;
-    while !candidates.is_empty() {
-        let asked = Instant::now();
-        let (leader, _, mut rest) = futures::future::select_all(candidates).await;
-        if token > 0 {
-            slowest = slowest.max(asked.elapsed());
-        }
-        assert!(leader.fence.token > token);
-        token = leader.fence.token;
-        // The others have their turn to lead by mistake: a request of each comes and goes before ours does.
-        for other in &mut rest {
-            let early = tokio::time::timeout(Duration::from_millis(200), other).await;
-            assert!(early.is_err(), "two lead at once");
-        }
-        leader.resign().await;
-        candidates = rest;
-    }
-    assert!(slowest < LEASE_TTL / 2, "it took {slowest:?} to follow a leader that resigned");
-}
-
-#[tokio::test]
-async fn a_leader_that_vanishes_is_followed_when_its_lease_runs_out_and_learns_of_it() {
-    let server = Server::start().await;
-    let proxy = Proxy::before(&server.url()).await;
-    let (near, far) = (connect(&server.url()).await, connect(&proxy.url()).await);
-    let vanished = campaign(&far, "planner", "far").await;
-    proxy.cut();
-    let cut = Instant::now();
-    let successor = tokio::time::timeout(PATIENCE, campaign(&near, "planner", "near")).await.unwrap();
-    let took = cut.elapsed();
-    // It stops before its successor starts.
-    assert!(vanished.lost.is_cancelled(), "two lead at once");
-    assert!(took > LEASE_TTL / 3 && took < LEASE_TTL * 2, "{took:?}");
-    assert!(successor.fence.token > vanished.fence.token);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod peer;
 pub mod proxy;
 pub mod server;
+pub mod stops;
 pub mod storage;
 pub mod store;
 pub mod tls;
