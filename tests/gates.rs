@@ -4,10 +4,11 @@ mod support;
 
 use support::docker::{EngineLog, docker};
 use support::server::Server;
-use support::{Daemon, Example, action_runs, apply, available, blocked_by, connect, planned, until};
+use support::{Daemon, Example, PATIENCE, action_runs, apply, available, blocked_by, connect, planned, until};
 use wicap::api::reason;
 use wicap::api::stack::{DriftKind, ServiceState, WicapStack};
 use wicap::plan::authorise::SESSION;
+use wicap::store::Store;
 
 /// A way to hurt a service, and what must be said about it.
 struct Hurt {
@@ -118,18 +119,34 @@ async fn nothing_is_done(name: &str, mode: Option<&str>, says: &str) {
     }
 
     assert!(action_runs(&store).await.is_empty());
-    let events = store.events_for("WicapStack", "wicap").await.unwrap();
+    let mut expected = Vec::new();
     for hurt in &HURTS {
-        let event = |reason: &str, text: &str| {
-            events
-                .iter()
-                .any(|e| e.reason.as_deref() == Some(reason) && e.message.as_deref().is_some_and(|m| m.contains(text)))
-        };
-        let drifted = format!("{} {:?} since", hurt.service, hurt.kind);
-        assert!(event(reason::DRIFTED, &drifted), "{drifted}: {events:#?}");
-        let blocked = format!("{} is not done: {SESSION}: ", hurt.planned);
-        assert!(event(reason::ACTION_BLOCKED, &blocked), "{blocked}: {events:#?}");
+        expected.push((reason::DRIFTED, format!("{} {:?} since", hurt.service, hurt.kind)));
+        expected.push((reason::ACTION_BLOCKED, format!("{} is not done: {SESSION}: ", hurt.planned)));
     }
+    until_told(&server, &store, &expected).await;
+}
+
+/// Waits until Events of the stack say all of that: an Event is written after the status that it tells of.
+async fn until_told(server: &Server, store: &Store, expected: &[(&str, String)]) {
+    let options = etcd_client::WatchOptions::new().with_prefix();
+    let mut written = server.client().await.watch("/wicap.dev/events/", Some(options)).await.unwrap();
+    let mut events = Vec::new();
+    let waiting = async {
+        loop {
+            events = store.events_for("WicapStack", "wicap").await.unwrap();
+            let told = |(reason, text): &(&str, String)| {
+                let says = |message: &String| message.contains(text.as_str());
+                events.iter().any(|e| e.reason.as_deref() == Some(*reason) && e.message.as_ref().is_some_and(says))
+            };
+            if expected.iter().all(told) {
+                return;
+            }
+            written.message().await.unwrap();
+        }
+    };
+    let done = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(done.is_ok(), "expected {expected:?}, found {events:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
