@@ -68,6 +68,10 @@ const COMPACTS_WITHIN: usize = 30;
 /// One history in this many compacts nothing, so that watches read all of it again.
 const UNCOMPACTED: u64 = 10;
 
+/// How many more revisions such a history has before it is watched from its beginning once more: more than either store reads in
+/// one go, and fewer than the shortest history makes.
+const LOOK_BACK: i64 = 1_010;
+
 /// How many changes are asked for at once: more than there are connections.
 const BURST: std::ops::RangeInclusive<usize> = 4..=10;
 
@@ -107,6 +111,8 @@ pub struct Generator {
     rng: StdRng,
     pub world: World,
     compacts: bool,
+    /// The revision at which a history without compactions was last watched from its beginning.
+    looked_back: i64,
     /// Whether keys may have leases that the store chose. Then no hash is asked for: such an id is part of it.
     chooses_leases: bool,
     soon: VecDeque<Operation>,
@@ -193,6 +199,7 @@ impl Generator {
             rng: StdRng::seed_from_u64(seed),
             world,
             compacts: !seed.is_multiple_of(UNCOMPACTED),
+            looked_back: 0,
             chooses_leases: (seed / 2).is_multiple_of(2),
             soon: VecDeque::new(),
             large: false,
@@ -206,8 +213,13 @@ impl Generator {
         }
         self.large = false;
         // A history without compactions is for watches that read much of the past: so it has to become much.
-        if !self.compacts && self.chance(70) {
-            return Operation::Put(Put { lease: 0, ..self.put() });
+        if !self.compacts {
+            if let Some(watch) = self.look_back() {
+                return watch;
+            }
+            if self.chance(70) {
+                return Operation::Put(Put { lease: 0, ..self.put() });
+            }
         }
         match self.below(1000) {
             0..280 => Operation::Put(self.put()),
@@ -532,6 +544,19 @@ impl Generator {
             fragment: self.chance(10),
         };
         Operation::Watch { stream, watch }
+    }
+
+    /// When enough has been done, a watch of all of it, on the first stream that has room.
+    fn look_back(&mut self) -> Option<Operation> {
+        if self.world.revision - self.looked_back < LOOK_BACK {
+            return None;
+        }
+        let stream = self.world.watches.iter().position(|watches| watches.len() < WATCHES_A_STREAM)?;
+        self.looked_back = self.world.revision;
+        let span = Span { key: Bytes(vec![0]), end: Bytes(vec![0]) };
+        let watch =
+            Watch { span, start: 1, id: 0, prev_kv: true, filters: Vec::new(), progress_notify: false, fragment: false };
+        Some(Operation::Watch { stream, watch })
     }
 
     fn cancel(&mut self) -> Operation {
