@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::refusal::Refusal;
 use super::shared::Shared;
+use super::turns::Turns;
 
 /// Bytes of requests that may wait for the writer. What comes then is refused, as etcd refuses what it cannot keep up with: a
 /// disk that stands still for seconds does not fill the memory with what its clients ask again and again.
@@ -15,6 +16,9 @@ const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a request takes besides its keys and values, about.
 const REQUEST_BYTES: usize = 256;
+
+/// What may be written by who asks for it has no more bytes than this: an object with its status, several times over.
+const SHORT_BYTES: usize = 64 * 1024;
 
 /// Where an answer goes. It is sent when what it says is in the file, not before.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -82,6 +86,15 @@ impl Command {
         }
     }
 
+    /// Whether it is surely done at once, but for the disk: it looks at single keys, of which it may change some.
+    pub(crate) fn is_short(&self) -> bool {
+        match self {
+            Self::Put(..) | Self::KeepAlive { .. } => self.bytes() <= SHORT_BYTES,
+            Self::Txn(request, _) => self.bytes() <= SHORT_BYTES && is_of_single_keys(request),
+            _ => false,
+        }
+    }
+
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
         REQUEST_BYTES
@@ -92,6 +105,18 @@ impl Command {
                 _ => 0,
             }
     }
+}
+
+fn is_of_single_keys(request: &PbTxnRequest) -> bool {
+    use etcd_client::proto::PbTxnOpRequest as Op;
+    let mut operations = request.success.iter().chain(&request.failure).filter_map(|operation| operation.request.as_ref());
+    request.compare.iter().all(|compare| compare.range_end.is_empty())
+        && operations.all(|operation| match operation {
+            Op::RequestRange(range) => range.range_end.is_empty(),
+            Op::RequestPut(_) => true,
+            Op::RequestDeleteRange(delete) => delete.range_end.is_empty(),
+            Op::RequestTxn(_) => false,
+        })
 }
 
 /// A command that waits, with the room that it takes.
@@ -128,13 +153,15 @@ pub(crate) struct TimeToLive {
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) writer: mpsc::UnboundedSender<Queued>,
+    sender: mpsc::UnboundedSender<Queued>,
     room: Arc<Semaphore>,
+    /// Where there is a thread that writes.
+    turns: Option<Arc<Turns>>,
 }
 
 impl Handle {
-    pub(crate) fn new(shared: Arc<Shared>, writer: mpsc::UnboundedSender<Queued>) -> Self {
-        Self { shared, writer, room: Arc::new(Semaphore::new(WAITING_BYTES)) }
+    pub(crate) fn new(shared: Arc<Shared>, sender: mpsc::UnboundedSender<Queued>, turns: Option<Arc<Turns>>) -> Self {
+        Self { shared, sender, room: Arc::new(Semaphore::new(WAITING_BYTES)), turns }
     }
 
     /// Asks the writer, and waits for its answer.
@@ -143,12 +170,27 @@ impl Handle {
         let command = command(reply);
         let bytes = u32::try_from(command.bytes()).unwrap_or(u32::MAX);
         let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) else { return Err(Refusal::TooManyRequests) };
-        let _ = self.writer.send(Queued { command, _room: Some(room) });
+        let queued = Queued { command, _room: Some(room) };
+        let left = match &self.turns {
+            Some(turns) => turns.alone(queued).err(),
+            None => Some(queued),
+        };
+        if let Some(queued) = left {
+            self.send(queued);
+        }
         match answer.await {
             Ok(answer) => answer,
             // The writer has gone, and says why in one place.
             Err(_) => Err(self.shared.stopped()),
         }
+    }
+
+    /// Leaves something to the writer; whether there is one.
+    pub(crate) fn send(&self, queued: impl Into<Queued>) -> bool {
+        if let Some(turns) = &self.turns {
+            turns.will_wait();
+        }
+        self.sender.send(queued.into()).is_ok()
     }
 }
 

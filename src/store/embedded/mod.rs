@@ -16,7 +16,8 @@
 //! - [`data_dir`]: the directory, and who holds it
 //! - [`listen`]: sockets, and who may connect
 //! - `service`: the gRPC services; `check`, `refusal`: what they refuse, in etcd's words
-//! - `writer`: the one that writes; `commands`: what it may be asked; `write`, `lease`, `sweep`: what it does
+//! - `writer`: the one that writes; `turns`: on whose thread it does; `commands`: what it may be asked; `write`, `lease`, `sweep`:
+//!   what it does
 //! - [`backup`]: snapshots taken and restored; [`snapshot`]: etcd's file format for them
 //! - `tables`, `read`, `span`, `hash`: the data and how it is read; `journal`, `file`: how it gets to the disk
 //! - `hub`, `index`: who watches, and what; `shared`: what the writer publishes
@@ -42,6 +43,7 @@ pub mod snapshot;
 mod span;
 mod sweep;
 mod tables;
+mod turns;
 mod write;
 mod writer;
 
@@ -57,7 +59,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::{Endpoint, Server};
 
-use commands::{Command, Handle, Queued};
+use commands::{Command, Handle};
 use data_dir::DataDir;
 pub use hub::WatchLimits;
 pub use journal::Storage;
@@ -65,6 +67,7 @@ use lease::Leases;
 use shared::{Identity, Shared};
 use sweep::Sweep;
 use tables::{Alive, Tables, View, meta};
+use turns::Turns;
 use writer::{Writer, number};
 
 /// The first revision of an empty store, as in etcd.
@@ -236,19 +239,22 @@ impl Embedded {
         options: Options,
         lock: Option<DataDir>,
     ) -> Result<Self, Error> {
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let handle = Handle::new(writer.shared.clone(), commands);
-        let mut tasks = vec![
-            AbortOnDropHandle::new(tokio::spawn(wake(alarm, handle.writer.clone()))),
-            AbortOnDropHandle::new(tokio::spawn(compactor::run(handle.clone(), options.keep_age, options.keep_revisions))),
-        ];
-        let mut thread = None;
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let shared = writer.shared.clone();
+        let (mut thread, mut tasks) = (None, Vec::new());
+        let mut turns = None;
         if lock.is_some() {
-            let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(inbox));
+            let by_turns = Arc::new(Turns::new(writer));
+            turns = Some(by_turns.clone());
+            let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || by_turns.run(inbox));
             thread = Some(writer.map_err(Error::Thread)?);
         } else {
             tasks.push(AbortOnDropHandle::new(tokio::spawn(writer.run_as_task(inbox))));
         }
+        let handle = Handle::new(shared, sender, turns);
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(wake(alarm, handle.clone()))));
+        let compactor = compactor::run(handle.clone(), options.keep_age, options.keep_revisions);
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(compactor)));
         Ok(Self { handle, options, writer: thread, _tasks: tasks, _lock: lock })
     }
 
@@ -294,7 +300,7 @@ impl Embedded {
 }
 
 /// Sends the writer a word when the time has come that it named last.
-async fn wake(mut alarm: watch::Receiver<Option<Instant>>, writer: mpsc::UnboundedSender<Queued>) {
+async fn wake(mut alarm: watch::Receiver<Option<Instant>>, handle: Handle) {
     loop {
         let next = *alarm.borrow_and_update();
         let ring = async {
@@ -305,7 +311,7 @@ async fn wake(mut alarm: watch::Receiver<Option<Instant>>, writer: mpsc::Unbound
         };
         tokio::select! {
             () = ring => {
-                if writer.send(Command::Tick.into()).is_err() {
+                if !handle.send(Command::Tick) {
                     return;
                 }
                 // Until the writer has come to it and named another time, there is nothing to wait for.

@@ -64,27 +64,8 @@ impl Outcome {
 }
 
 impl Writer {
-    /// Works on a thread of its own, until it is closed or the file fails.
-    pub(crate) fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Queued>) {
-        let _guard = Panicking(self.shared.clone());
-        let mut batch = Vec::new();
-        loop {
-            // While there is something to sweep, requests are not waited for.
-            if !self.sweep.is_pending() {
-                match inbox.blocking_recv() {
-                    Some(command) => batch.push(command),
-                    None => return,
-                }
-            }
-            if !self.turn(&mut inbox, &mut batch) {
-                return;
-            }
-        }
-    }
-
-    /// The same as a task, for a store in memory: everything happens in the order in which the runtime has it happen.
+    /// Works as a task, for a store in memory: everything happens in the order in which the runtime has it happen.
     pub(crate) async fn run_as_task(mut self, mut inbox: mpsc::UnboundedReceiver<Queued>) {
-        let _guard = Panicking(self.shared.clone());
         let mut batch = Vec::new();
         loop {
             if self.sweep.is_pending() {
@@ -95,19 +76,25 @@ impl Writer {
                     None => return,
                 }
             }
-            if !self.turn(&mut inbox, &mut batch) {
+            Self::take(&mut inbox, &mut batch);
+            if !self.carry_out_all(&mut batch) {
                 return;
             }
         }
     }
 
-    /// One batch; whether there is to be another.
-    fn turn(&mut self, inbox: &mut mpsc::UnboundedReceiver<Queued>, batch: &mut Vec<Queued>) -> bool {
+    /// Adds to a batch what waits.
+    pub(crate) fn take(inbox: &mut mpsc::UnboundedReceiver<Queued>, batch: &mut Vec<Queued>) {
         while batch.len() < BATCH
             && let Ok(command) = inbox.try_recv()
         {
             batch.push(command);
         }
+    }
+
+    /// One batch; whether there is to be another. There is none when the file has failed, or the writer was closed.
+    pub(crate) fn carry_out_all(&mut self, batch: &mut Vec<Queued>) -> bool {
+        let _guard = Panicking(self.shared.clone());
         match self.commit(batch) {
             Ok(open) => open,
             Err(error) => {
