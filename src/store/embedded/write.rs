@@ -190,44 +190,22 @@ where
     let mut path = Vec::new();
     decide(reader, request, &mut path)?;
     permitted(reader, &HashMap::new(), request, &mut path.iter())?;
-    let mut response = read_branch(reader, request, &mut path.into_iter())?;
-    response.header = header(reader.revision);
-    Ok(response)
-}
-
-fn read_branch<K, R>(
-    reader: &Reader<'_, K, R>,
-    request: &PbTxnRequest,
-    path: &mut std::vec::IntoIter<bool>,
-) -> Result<PbTxnResponse, Refusal>
-where
-    K: ReadableTable<&'static [u8], SlotValue>,
-    R: Revisions,
-{
-    let succeeded = path.next().unwrap_or_default();
+    let succeeded = path.into_iter().next().unwrap_or_default();
     let mut responses = Vec::new();
     for operation in if succeeded { &request.success } else { &request.failure } {
-        let answer = match &operation.request {
-            Some(Op::RequestRange(range)) => {
-                let mut answer = reader.range(range)?;
-                answer.header = header(reader.revision);
-                Answer::ResponseRange(answer)
-            }
-            Some(Op::RequestTxn(txn)) => Answer::ResponseTxn(read_branch(reader, txn, path)?),
-            _ => continue,
-        };
-        responses.push(PbResponseOp { response: Some(answer) });
+        let Some(Op::RequestRange(range)) = &operation.request else { continue };
+        let mut answer = reader.range(range)?;
+        answer.header = header(reader.revision);
+        responses.push(PbResponseOp { response: Some(Answer::ResponseRange(answer)) });
     }
-    Ok(PbTxnResponse { header: header(0), succeeded, responses })
+    Ok(PbTxnResponse { header: header(reader.revision), succeeded, responses })
 }
 
-/// Whether no branch of it writes, whatever the comparisons say.
+/// Whether no branch of it writes, whatever the comparisons say. One with another inside of it counts as one that writes, whatever
+/// that does, as in etcd (`IsTxnReadonly` in `server/etcdserver/txn/txn.go`).
 pub(crate) fn is_read_only(request: &PbTxnRequest) -> bool {
-    request.success.iter().chain(&request.failure).all(|operation| match &operation.request {
-        Some(Op::RequestPut(_) | Op::RequestDeleteRange(_)) => false,
-        Some(Op::RequestTxn(txn)) => is_read_only(txn),
-        Some(Op::RequestRange(_)) | None => true,
-    })
+    let mut operations = request.success.iter().chain(&request.failure);
+    operations.all(|operation| matches!(operation.request, Some(Op::RequestRange(_))))
 }
 
 /// The keys that end with a lease, in order.

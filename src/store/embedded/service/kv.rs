@@ -98,6 +98,9 @@ mod tests {
         let large = || Compare::value("k", CompareOp::Equal, vec![0; super::check::MAX_REQUEST_BYTES]);
         let read = client.txn(Txn::new().when([large()]).and_then([TxnOp::get("k", None)])).await.unwrap();
         assert!(!read.succeeded());
+        let inside = TxnOp::txn(Txn::new().and_then([TxnOp::get("k", None)]));
+        let refused = client.txn(Txn::new().when([large()]).and_then([inside])).await.unwrap_err();
+        assert!(refused.to_string().contains("etcdserver: request is too large"), "one with another inside: {refused}");
         let refused = client.txn(Txn::new().when([large()]).and_then([TxnOp::put("k", "v", None)])).await.unwrap_err();
         assert!(refused.to_string().contains("etcdserver: request is too large"), "{refused}");
     }
