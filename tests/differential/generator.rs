@@ -93,9 +93,6 @@ pub struct World {
     /// The given ids that no watch of a stream may have any more.
     spent: Vec<Vec<i64>>,
     chosen_leases: i64,
-    /// Whether both stores were killed since the last compaction. If its end was not on etcd's disk, it compacts once more, with an
-    /// index that does not know deleted keys, and loses the deletion of that very revision; a hash of nothing else tells.
-    killed_since_compaction: bool,
     /// How many operations ago a compaction was begun.
     since_compaction: usize,
     /// Whether the alarm is raised that the store is full.
@@ -136,7 +133,6 @@ impl World {
                 self.compacted = *revision;
                 self.compactions.insert(*revision);
                 self.since_compaction = if *physical { COMPACTS_WITHIN } else { 0 };
-                self.killed_since_compaction = false;
             }
             (Operation::Grant { lease: 0, .. }, Answer::Grant { .. }) => self.chosen_leases += 1,
             (Operation::Txn(txn), Answer::Txn { revision: Some(revision), .. }) if txn.erases() => {
@@ -159,17 +155,16 @@ impl World {
         }
     }
 
-    /// Learns that both stores were started again: there are no watches, and etcd may compact once more.
+    /// Learns that both stores were started again: there are no watches, and etcd may be compacting.
     pub fn restarted(&mut self) {
         let none = vec![Vec::new(); STREAMS];
         (self.watches, self.spent) = (none.clone(), none);
         (self.latest_start, self.since_compaction) = (0, 0);
-        self.killed_since_compaction = self.compacted > 0;
     }
 
     /// Whether etcd's hash is that of what it holds.
     fn hashes(&self) -> bool {
-        self.since_compaction >= COMPACTS_WITHIN && !self.killed_since_compaction
+        self.since_compaction >= COMPACTS_WITHIN
     }
 
     /// Whether a stream has that watch.
@@ -189,7 +184,6 @@ impl Generator {
             watches: none.clone(),
             spent: none,
             chosen_leases: 0,
-            killed_since_compaction: false,
             since_compaction: 0,
             full: false,
             latest_start: 0,

@@ -9,8 +9,8 @@ use super::tables::{NOWHERE, Place, Record, View};
 /// The hash of every version up to a revision that is not compacted.
 ///
 /// Of what is older than the last compaction only that counts which is still there at the revision, so that it makes no
-/// difference how far the removal of the rest has got; unless nothing at all is there, and then all counts that a compaction
-/// leaves.
+/// difference how far the removal of the rest has got; unless nothing at all is there, and then every put counts that a compaction
+/// leaves. A deletion at the very revision of the compaction never counts: etcd before 3.5.15 removed it.
 pub(crate) fn hash_kv(view: &View, revision: i64) -> Result<u32, Refusal> {
     // When each version was replaced.
     let mut replaced: HashMap<Place, i64> = HashMap::new();
@@ -33,12 +33,8 @@ pub(crate) fn hash_kv(view: &View, revision: i64) -> Result<u32, Refusal> {
         let deletion = Record::decode(place, (0, 0, bytes))?.is_deletion();
         if place.0 <= view.compacted {
             let gone = replaced.get(&place);
-            let counts = if alive > 0 {
-                gone.is_none() && !deletion
-            } else {
-                gone.is_none_or(|at| *at > view.compacted) && (!deletion || place.0 == view.compacted)
-            };
-            if !counts {
+            let counts = gone.is_none_or(|at| alive == 0 && *at > view.compacted);
+            if deletion || !counts {
                 continue;
             }
         }
