@@ -147,12 +147,18 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
             "an action that does not exist",
             session(|d| d["spec"]["allowedActions"] = json!(["rm_rf"])),
             "ControlSession \"c\": spec.allowedActions[0]: found \"rm_rf\", expected one of \"status_check\", \"start_service\", \
-             \"restart_service\", \"stop_service\", \"compose_up\", \"recreate_service\", \"compose_down\"",
+             \"restart_service\", \"stop_service\", \"compose_up\", \"recreate_service\", \"compose_down\", \
+             \"compose_down_volumes\"",
         ),
         (
             "a mode that does not exist",
             session(|d| d["spec"]["mode"] = json!("assist")),
-            r#"ControlSession "c": spec.mode: found "assist", expected "Monitor" or "Assist""#,
+            r#"ControlSession "c": spec.mode: found "assist", expected one of "Monitor", "Shadow", "Canary", "Assist""#,
+        ),
+        (
+            "a canary without its actions",
+            session(|d| d["spec"]["mode"] = json!("Canary")),
+            r#"ControlSession "c": spec.canary: found nothing, expected actions and stopRules: mode is Canary"#,
         ),
         (
             "nothing to check",
@@ -187,7 +193,8 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
         (
             "a kind of somebody else's",
             stack(|d| d["kind"] = json!("Pod")),
-            "kind: found \"Pod\", expected one of WicapStack, ControlSession, ControlPolicy, ActionRun, EmergencyStop, SoakRun",
+            "kind: found \"Pod\", expected one of WicapStack, ControlSession, ControlPolicy, Elevation, ActionRun, \
+             Approval, EmergencyStop, SoakRun",
         ),
         (
             "half of a JSON text",

@@ -27,6 +27,7 @@ pub(super) fn command(
         ActionKind::ComposeUp => [&UP[..], &["--no-recreate"]].concat(),
         ActionKind::RecreateService => [&UP[..], &["--force-recreate"]].concat(),
         ActionKind::ComposeDown => vec!["down"],
+        ActionKind::ComposeDownVolumes => vec!["down", "--volumes"],
         _ => return Err(ActError::Target { action, target: String::new() }),
     };
     if services.is_empty() {

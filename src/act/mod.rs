@@ -139,9 +139,10 @@ impl Actor {
             ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService => {
                 container::command(action, container::id(target, before)?)
             }
-            ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown => {
-                compose::command(&self.compose, &stack.compose, action, &services)
-            }
+            ActionKind::ComposeUp
+            | ActionKind::RecreateService
+            | ActionKind::ComposeDown
+            | ActionKind::ComposeDownVolumes => compose::command(&self.compose, &stack.compose, action, &services),
         }
     }
 
@@ -169,9 +170,10 @@ impl Actor {
                 tokio::time::timeout(timeout, work).await.map_err(|_| ActError::Timeout { after: timeout })??
             }
             // The process has its own time limit, which also ends it.
-            ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown => {
-                compose::execute(&self.compose, &stack.compose, &command, timeout).await?
-            }
+            ActionKind::ComposeUp
+            | ActionKind::RecreateService
+            | ActionKind::ComposeDown
+            | ActionKind::ComposeDownVolumes => compose::execute(&self.compose, &stack.compose, &command, timeout).await?,
         };
         Ok(Outcome { output: tail(&redact(&outcome.output), OUTPUT_MOST).to_owned(), ..outcome })
     }
@@ -197,7 +199,9 @@ pub fn default_timeout(action: ActionKind) -> Duration {
         ActionKind::StatusCheck => 10,
         ActionKind::StartService => 30,
         ActionKind::RestartService | ActionKind::StopService => 60,
-        ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown => 120,
+        ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => {
+            120
+        }
     })
 }
 

@@ -58,7 +58,7 @@ pub fn precondition(action: ActionKind, before: &[ContainerFact]) -> Result<(), 
             let wanting = before.iter().any(|f| matches!(f.state, ServiceState::Missing | ServiceState::Exited));
             if wanting { Ok(()) } else { Err("nothing is missing or stopped".to_owned()) }
         }
-        ActionKind::ComposeDown => {
+        ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => {
             let any = before.iter().any(|f| f.state != ServiceState::Missing);
             if any { Ok(()) } else { Err("there is no container to remove".to_owned()) }
         }
@@ -114,7 +114,7 @@ fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) 
             let new = now.container_id.is_some() && now.container_id.as_ref() != then_id;
             if new { Ok(()) } else { Err("runs in the same container as before".to_owned()) }
         }
-        ActionKind::ComposeDown => match now.state {
+        ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => match now.state {
             ServiceState::Missing => Ok(()),
             state => Err(format!("still has a container: it is {state:?}")),
         },

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stack::{DriftKind, ServiceState};
-use super::validate::{Check, quoted};
+use super::validate::Check;
 use super::{Duration, Object, Time, Violation};
 
 /// One execution. The spec says what is asked and why, and never changes; the status records the decision, each step and the
@@ -109,11 +109,13 @@ pub enum ActionKind {
     RecreateService,
     /// `docker compose down`, which keeps volumes.
     ComposeDown,
+    /// `docker compose down --volumes`: the data of the services goes with them.
+    ComposeDownVolumes,
 }
 
 impl ActionKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::StatusCheck,
         Self::StartService,
         Self::RestartService,
@@ -121,6 +123,7 @@ impl ActionKind {
         Self::ComposeUp,
         Self::RecreateService,
         Self::ComposeDown,
+        Self::ComposeDownVolumes,
     ];
 
     /// Its name, as it is written in manifests.
@@ -134,6 +137,7 @@ impl ActionKind {
             Self::ComposeUp => "compose_up",
             Self::RecreateService => "recreate_service",
             Self::ComposeDown => "compose_down",
+            Self::ComposeDownVolumes => "compose_down_volumes",
         }
     }
 
@@ -142,6 +146,7 @@ impl ActionKind {
     pub fn tier(self) -> Tier {
         match self {
             Self::StatusCheck => Tier::Safe,
+            Self::ComposeDownVolumes => Tier::Destructive,
             _ => Tier::Caution,
         }
     }
@@ -155,19 +160,25 @@ impl ActionKind {
     /// Whether it can stand on a recovery ladder: it brings a service up or only looks.
     #[must_use]
     pub fn can_mend(self) -> bool {
-        !matches!(self, Self::StopService | Self::ComposeDown)
+        !matches!(self, Self::StopService) && !self.takes_down()
+    }
+
+    /// Whether it takes the whole project away.
+    #[must_use]
+    pub fn takes_down(self) -> bool {
+        matches!(self, Self::ComposeDown | Self::ComposeDownVolumes)
     }
 
     /// Whether the empty target, meaning every listed service, makes sense for it.
     #[must_use]
     pub fn can_target_stack(self) -> bool {
-        matches!(self, Self::StatusCheck | Self::ComposeUp | Self::ComposeDown)
+        matches!(self, Self::StatusCheck | Self::ComposeUp) || self.takes_down()
     }
 
     /// Whether a single service makes sense as its target.
     #[must_use]
     pub fn can_target_service(self) -> bool {
-        self != Self::ComposeDown
+        !self.takes_down()
     }
 }
 
@@ -199,9 +210,18 @@ pub struct ActionRunStatus {
     /// Every gate's verdict, at the moment of the claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// Digest of what is asked, while a person has to agree to it: an Approval binds to this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Until when an Approval is waited for. None by then is a no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_deadline: Option<Time>,
     /// Who carries it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// How long its execution may take, and then its verification: what was asked for, within what every policy gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<Duration>,
     /// The target as it was when the action was claimed: what its effect is told by.
     #[serde(default)]
     pub before: Vec<ContainerFact>,
@@ -231,6 +251,8 @@ pub enum ActionPhase {
     /// Asked for.
     #[default]
     Pending,
+    /// A person has to agree first: `wicapctl approve` or `deny`.
+    AwaitingApproval,
     /// Claimed by an actuator.
     Running,
     /// Done, and the postcondition holds.
@@ -239,7 +261,7 @@ pub enum ActionPhase {
     Failed,
     /// Refused by a gate. Nothing was done.
     Denied,
-    /// A dry run: allowed, and nothing was done.
+    /// A dry run, or one in a Shadow session: allowed, and nothing was done.
     Shadowed,
     /// Stopped on the way; the steps say what was done.
     Interrupted,
@@ -249,7 +271,13 @@ impl ActionPhase {
     /// Whether the action can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running)
+        !self.is_asked() && self != Self::Running
+    }
+
+    /// Whether it is asked for and nobody has taken it up.
+    #[must_use]
+    pub fn is_asked(self) -> bool {
+        matches!(self, Self::Pending | Self::AwaitingApproval)
     }
 }
 
@@ -262,6 +290,9 @@ pub struct Decision {
     /// The first gate that did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied_by: Option<String>,
+    /// Whether it is only to be said what would be done: the session's mode is Shadow, or the request is a dry run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// Every gate, in the order they are asked.
     #[serde(default)]
     pub trace: Vec<GateVerdict>,
@@ -275,8 +306,17 @@ pub struct GateVerdict {
     pub gate: String,
     /// Whether it let the action pass.
     pub allowed: bool,
-    /// The object and field that decided, and how.
+    /// What decided, and how, in a sentence.
     pub reason: String,
+    /// The object that decided, as `kind/name`. Absent when it was the absence of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// The field of it that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What would have to change for the gate to open. Only of a gate that is shut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 /// Who carries an action out.
@@ -354,22 +394,7 @@ impl Object for ActionRun {
         let mut check = Check::new();
         check.object_name("spec.stack", &spec.stack);
         check.object_name("spec.session", &spec.session);
-        if spec.target.is_empty() {
-            check.that(
-                spec.action.can_target_stack(),
-                "spec.target",
-                "nothing",
-                format!("a service: {} acts on one", spec.action),
-            );
-        } else {
-            check.service("spec.target", &spec.target);
-            check.that(
-                spec.action.can_target_service(),
-                "spec.target",
-                quoted(&spec.target),
-                format!("nothing: {} acts on the whole stack", spec.action),
-            );
-        }
+        check.target("spec.target", spec.action, &spec.target);
         check.text("spec.cause.summary", &spec.cause.summary, 4096);
         if let Some(timeout) = spec.timeout {
             check.positive("spec.timeout", timeout);

@@ -4,7 +4,7 @@
 //! one thing. All kinds are cluster-scoped, in group [`GROUP`], version [`VERSION`].
 //!
 //! # Layout
-//! - [`stack`], [`session`], [`policy`], [`action`], [`stop`], [`soak`]: the kinds
+//! - [`stack`], [`session`], [`policy`], [`elevation`], [`action`], [`approval`], [`stop`], [`soak`]: the kinds
 //! - [`registry`]: the table of kinds, for code that does not know the kind beforehand
 //! - [`decode`]: strict reading of what people wrote, with the path of every mistake
 //! - [`duration`]: durations as they are written, such as `"30s"`
@@ -13,9 +13,11 @@
 //! - [`reason`]: the reasons that Events carry
 
 pub mod action;
+pub mod approval;
 pub mod condition;
 pub mod decode;
 pub mod duration;
+pub mod elevation;
 pub mod policy;
 pub mod reason;
 pub mod registry;

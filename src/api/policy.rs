@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::action::ActionKind;
+use super::action::{ActionKind, MAX_TIMEOUT};
+use super::session::Budget;
 use super::validate::{Check, quoted};
 use super::{Duration, Object, Violation};
 
@@ -48,13 +49,23 @@ pub struct ControlPolicySpec {
     /// Least time between two claims of an action on the same target, by action.
     #[serde(default)]
     pub cooldowns: BTreeMap<ActionKind, Duration>,
+    /// The most time that an action may be given, by action. What asks for more gets this.
+    #[serde(default)]
+    pub timeouts: BTreeMap<ActionKind, Duration>,
+    /// How many actions that change something may be claimed for one stack, in which time; unlimited when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
-/// A set of actions on a set of targets. An action matches when all three lists hold a match.
+/// The most actions that a policy's budget can count: finished ones are kept of a stack longer than that, and no further.
+pub const MAX_BUDGET: u32 = 100;
+
+/// A set of actions on a set of targets. An action matches when all three lists hold a match, and the selector
+/// selects the stack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyRule {
-    /// Actions, with `*` globs, or the groups `group:safe`, `group:caution`.
+    /// Actions, with `*` globs, or the groups `group:safe`, `group:caution`, `group:destructive`.
     pub actions: Vec<String>,
     /// Services, with `*` globs. An action on the whole stack has the empty target, which only `*` matches.
     #[serde(default = "everything")]
@@ -62,6 +73,9 @@ pub struct PolicyRule {
     /// Stacks, with `*` globs.
     #[serde(default = "everything")]
     pub stacks: Vec<String>,
+    /// Of these, the stacks with such labels; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_selector: Option<LabelSelector>,
 }
 
 fn everything() -> Vec<String> {
@@ -81,7 +95,7 @@ pub struct ControlPolicyStatus {
 }
 
 /// Names that stand for a tier in a rule's actions.
-pub const GROUPS: [&str; 2] = ["group:safe", "group:caution"];
+pub const GROUPS: [&str; 3] = ["group:safe", "group:caution", "group:destructive"];
 
 impl Object for ControlPolicy {
     fn validate(&self) -> Vec<Violation> {
@@ -97,8 +111,11 @@ impl Object for ControlPolicy {
                         known,
                         format!("{path}.actions[{j}]"),
                         quoted(action),
-                        "an action, a glob that matches one, group:safe or group:caution",
+                        "an action, a glob that matches one, group:safe, group:caution or group:destructive",
                     );
+                }
+                if let Some(Err(why)) = rule.stack_selector.clone().map(kube::core::Selector::try_from) {
+                    check.that(false, format!("{path}.stackSelector"), why.to_string(), "a label selector (Kubernetes)");
                 }
                 for (field, values) in [("actions", &rule.actions), ("targets", &rule.targets), ("stacks", &rule.stacks)] {
                     check.that(!values.is_empty(), format!("{path}.{field}"), "an empty list", "at least one pattern");
@@ -121,6 +138,16 @@ impl Object for ControlPolicy {
         }
         for (action, cooldown) in &self.spec.cooldowns {
             check.not_negative(&format!("spec.cooldowns.{action}"), *cooldown);
+        }
+        for (action, timeout) in &self.spec.timeouts {
+            let path = format!("spec.timeouts.{action}");
+            check.positive(&path, *timeout);
+            check.that(timeout.to_std() <= MAX_TIMEOUT, path, format!("\"{timeout}\""), "at most \"30m\"");
+        }
+        if let Some(budget) = &self.spec.budget {
+            check.positive("spec.budget.window", budget.window);
+            let (most, expected) = (budget.max_actions, format!("at most {MAX_BUDGET}"));
+            check.that(most <= MAX_BUDGET, "spec.budget.maxActions", most.to_string(), expected);
         }
         check.finish()
     }

@@ -22,6 +22,12 @@ pub const ACTION_STARTED: &str = "ActionStarted";
 pub const ACTION_SUCCEEDED: &str = "ActionSucceeded";
 /// Actuator: an action ended and its postcondition does not hold.
 pub const ACTION_FAILED: &str = "ActionFailed";
+/// Actuator: an action waits for a person to agree to it.
+pub const ACTION_AWAITS_APPROVAL: &str = "ActionAwaitsApproval";
+/// Actuator: an action was allowed, and only said, not done.
+pub const ACTION_SHADOWED: &str = "ActionShadowed";
+/// Actuator: a stop ended an action on its way.
+pub const ACTION_INTERRUPTED: &str = "ActionInterrupted";
 /// Actuator: an action was refused when it was about to be claimed.
 pub const ACTION_DENIED: &str = "ActionDenied";
 /// Session controller: a session moved to another phase.

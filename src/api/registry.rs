@@ -4,6 +4,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 use super::action::ActionRun;
+use super::approval::Approval;
+use super::elevation::Elevation;
 use super::policy::ControlPolicy;
 use super::session::ControlSession;
 use super::soak::SoakRun;
@@ -33,7 +35,9 @@ macro_rules! for_each_kind {
             $crate::api::stack::WicapStack,
             $crate::api::session::ControlSession,
             $crate::api::policy::ControlPolicy,
+            $crate::api::elevation::Elevation,
             $crate::api::action::ActionRun,
+            $crate::api::approval::Approval,
             $crate::api::stop::EmergencyStop,
             $crate::api::soak::SoakRun
         )
@@ -50,7 +54,9 @@ pub fn kinds() -> Vec<KindInfo> {
         row::<WicapStack>("WicapStack", "wicapstacks"),
         row::<ControlSession>("ControlSession", "controlsessions"),
         row::<ControlPolicy>("ControlPolicy", "controlpolicies"),
+        row::<Elevation>("Elevation", "elevations"),
         row::<ActionRun>("ActionRun", "actionruns"),
+        row::<Approval>("Approval", "approvals"),
         row::<EmergencyStop>("EmergencyStop", "emergencystops"),
         row::<SoakRun>("SoakRun", "soakruns"),
     ]
@@ -86,6 +92,8 @@ mod tests {
             ("controlsessions session sessions cs", "ControlSession"),
             ("controlpolicies policy policies cp", "ControlPolicy"),
             ("actionruns action actions ar", "ActionRun"),
+            ("elevations elevation elev", "Elevation"),
+            ("approvals approval", "Approval"),
             ("emergencystops stop stops", "EmergencyStop"),
         ] {
             for word in words.split(' ') {

@@ -46,6 +46,12 @@ pub struct ControlSessionSpec {
     pub max_tier: Tier,
     /// The actions that may be taken. Empty: none.
     pub allowed_actions: Vec<ActionKind>,
+    /// Whether a person has to agree to each action, by tier.
+    #[serde(default)]
+    pub approval: ApprovalRules,
+    /// What a Canary session may try, and when it is over. Only, and always, with that mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// How many actions, in which time; unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -66,8 +72,94 @@ pub const MAX_TTL: std::time::Duration = std::time::Duration::from_secs(7 * 24 *
 pub enum Mode {
     /// Observe and say what would be done.
     Monitor,
+    /// Plan in full: every action is asked for and authorised, and ends as Shadowed, saying what would have been done.
+    Shadow,
+    /// Take the actions of `canary.actions`, until one of its stop rules ends the session.
+    Canary,
     /// Take the allowed actions.
     Assist,
+}
+
+impl Mode {
+    /// Whether actions are taken in it. A stack has one such session at a time.
+    #[must_use]
+    pub fn acts(self) -> bool {
+        matches!(self, Self::Canary | Self::Assist)
+    }
+}
+
+/// Whether a person has to agree, by tier. What is safe changes nothing, and needs nobody.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ApprovalRules {
+    /// Of actions that change what can be changed back.
+    pub caution: ApprovalMode,
+    /// Of actions that may destroy data. They need an Elevation besides.
+    pub destructive: ApprovalMode,
+    /// How long an answer is waited for. None by then is a no. At most [`MAX_TTL`].
+    pub timeout: Duration,
+    /// True: whoever opened the session cannot be the one who agrees.
+    pub require_other: bool,
+}
+
+impl Default for ApprovalRules {
+    fn default() -> Self {
+        Self {
+            caution: ApprovalMode::Auto,
+            destructive: ApprovalMode::Ask,
+            // Time to be woken, to read and to think; a stack that needs more has changed by then.
+            timeout: std::time::Duration::from_secs(15 * 60).into(),
+            require_other: false,
+        }
+    }
+}
+
+impl ApprovalRules {
+    /// What holds for a tier.
+    #[must_use]
+    pub fn of(&self, tier: Tier) -> ApprovalMode {
+        match tier {
+            Tier::Safe => ApprovalMode::Auto,
+            Tier::Caution => self.caution,
+            Tier::Destructive => self.destructive,
+        }
+    }
+}
+
+/// Whether a person has to agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApprovalMode {
+    /// Nobody is asked.
+    Auto,
+    /// The action waits for an Approval.
+    Ask,
+}
+
+/// What a Canary session may try, and when it is over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Canary {
+    /// The actions that may be taken; they must be in `allowedActions` too.
+    pub actions: Vec<ActionKind>,
+    /// What ends the session.
+    #[serde(default)]
+    pub stop_rules: StopRules,
+}
+
+/// What ends a Canary session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StopRules {
+    /// So many of its actions have failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_failures: Option<u32>,
+    /// So many actions were claimed in its name; none more is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_actions: Option<u32>,
+    /// A critical service has become Unhealthy, Restarting or Dead since it began.
+    pub critical_unhealthy: bool,
 }
 
 /// A number of actions in a sliding window.
@@ -120,13 +212,15 @@ pub enum SessionPhase {
     Expired,
     /// Ended by an operator.
     Ended,
+    /// Ended by one of its stop rules.
+    Stopped,
 }
 
 impl SessionPhase {
     /// Whether the session can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Expired | Self::Ended)
+        matches!(self, Self::Expired | Self::Ended | Self::Stopped)
     }
 }
 
@@ -166,6 +260,28 @@ impl Object for ControlSession {
         check.that(spec.ttl.to_std() <= MAX_TTL, "spec.ttl", format!("\"{}\"", spec.ttl), "at most \"168h\" (a week)");
         check.text("spec.operator", &spec.operator, 256);
         check.text("spec.reason", &spec.reason, 1024);
+        let (canary, is_canary) = (spec.canary.as_ref(), spec.mode == Mode::Canary);
+        check.that(canary.is_some() || !is_canary, "spec.canary", "nothing", "actions and stopRules: mode is Canary");
+        check.that(canary.is_none() || is_canary, "spec.canary", "a value", format!("nothing: mode is {:?}", spec.mode));
+        for (i, action) in canary.iter().flat_map(|c| &c.actions).enumerate() {
+            check.that(
+                spec.allowed_actions.contains(action),
+                format!("spec.canary.actions[{i}]"),
+                format!("\"{action}\""),
+                "one of spec.allowedActions",
+            );
+        }
+        let rules = canary.map(|c| c.stop_rules.clone()).unwrap_or_default();
+        for (field, most) in [("maxFailures", rules.max_failures), ("maxActions", rules.max_actions)] {
+            check.that(most != Some(0), format!("spec.canary.stopRules.{field}"), "0", "1 or more");
+        }
+        check.positive("spec.approval.timeout", spec.approval.timeout);
+        check.that(
+            spec.approval.timeout.to_std() <= MAX_TTL,
+            "spec.approval.timeout",
+            format!("\"{}\"", spec.approval.timeout),
+            "at most \"168h\" (a week)",
+        );
         if let Some(budget) = &spec.budget {
             check.positive("spec.budget.window", budget.window);
             check.that(

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Component, Path};
 
 use super::Duration;
+use super::action::ActionKind;
 
 /// One broken rule: which field, what was found there and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +126,17 @@ impl Check {
     /// A duration over zero.
     pub fn positive(&mut self, path: &str, value: Duration) {
         self.that(value.to_std() > std::time::Duration::ZERO, path, shown(value), "a duration over 0s, such as \"30s\"");
+    }
+
+    /// The target of an action: a service, or nothing where the action is about the whole stack.
+    pub fn target(&mut self, path: &str, action: ActionKind, target: &str) {
+        if target.is_empty() {
+            self.that(action.can_target_stack(), path, "nothing", format!("a service: {action} acts on one"));
+            return;
+        }
+        self.service(path, target);
+        let fits = action.can_target_service();
+        self.that(fits, path, quoted(target), format!("nothing: {action} acts on the whole stack"));
     }
 
     /// A text that says something and fits on a line or a few.

@@ -4,8 +4,10 @@
 //! a kind that is added to [`crate::api::registry`] is known to every verb.
 //!
 //! # Layout
-//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `crds`, `version`: one file a verb
+//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `crds`, `version`: one
+//!   file a verb
 //! - `store`: the verbs on a store as a whole
+//! - `operator`: who runs the command
 //! - `kind`, `target`: what the words of a command line mean
 //! - `manifest`, [`document`], [`merge`]: files to documents to objects
 //! - [`jsonpath`]: values inside objects
@@ -13,6 +15,7 @@
 //! - [`error`]: kubectl's words, and the exit codes
 
 mod apply;
+mod approve;
 pub mod crds;
 mod delete;
 mod describe;
@@ -23,6 +26,8 @@ pub mod jsonpath;
 mod kind;
 mod manifest;
 pub mod merge;
+mod operator;
+mod policy;
 pub mod print;
 mod stop;
 mod store;
@@ -71,6 +76,12 @@ enum Verb {
     Stop(stop::Stop),
     /// Take an emergency stop back
     Resume(stop::Resume),
+    /// Agree to actions that wait for a person
+    Approve(approve::Approve),
+    /// Refuse actions that wait for a person
+    Deny(approve::Deny),
+    /// Say what is permitted, and why
+    Policy(policy::Policy),
     /// Save or copy the store as a whole
     Store(store::Store),
     /// Print or write the CustomResourceDefinitions
@@ -121,6 +132,9 @@ impl Cli {
                     Verb::Wait(wait) => wait.run(&store, io).await,
                     Verb::Stop(stop) => stop.run(&store, io).await,
                     Verb::Resume(resume) => resume.run(&store, io).await,
+                    Verb::Approve(approve) => approve.run(&store, io).await,
+                    Verb::Deny(deny) => deny.run(&store, io).await,
+                    Verb::Policy(policy) => policy.run(&store, io).await,
                     Verb::Version(version) => version.run(Some(&store), io).await,
                     Verb::Store(whole) => whole.run(&self.store, io).await,
                     Verb::Crds(crds) => crds.run(io),
@@ -161,6 +175,15 @@ mod tests {
             "stop --reason r",
             "stop --all s --reason r",
             "resume",
+            "approve",
+            "approve a --valid-for 0s",
+            "deny",
+            "policy",
+            "policy explain",
+            "policy explain --session s",
+            "policy explain --action restart_service",
+            "policy explain --session s --action rm",
+            "policy explain --run a --action stop_service",
             "store",
             "store snapshot",
             "store copy --from embedded",

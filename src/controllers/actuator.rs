@@ -1,11 +1,14 @@
 //! Actuator: the only one that changes anything.
 //!
 //! ```text
-//!  Pending ──authorise, on fresh reads──▶ Denied
+//!  Pending ──authorise, on fresh reads──▶ Denied, or Shadowed: allowed, and only said
+//!     │   ╰──▶ AwaitingApproval ──an Approval──▶ authorise again; none by the deadline ──▶ Denied
 //!     │ claim: ONE transaction that compares the leader key, the session, the policies and that there is no stop, and writes
-//!     │        Running, the decision, the target as it was, the step that is about to begin, and the session's usage
+//!     │        Running, the decision, the target as it was, the step that is about to begin, and what is used up: the
+//!     │        session's actions, the Elevation's uses, the Approval
 //!     ▼
 //!  Running ──execute──▶ recorded ──verify──▶ Succeeded / Failed
+//!     │ a stop that comes meanwhile ends it at its next step ──▶ Interrupted, saying what was done
 //!     ╎
 //!     ╎ another leader finds it Running: it never executes it again. It takes the claim over, and lets the target tell
 //!     ╎ whether the call had its effect, for as long as the call could still be under way.
@@ -21,16 +24,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::Mutex;
+use kube::runtime::reflector::{self, ObjectRef};
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::act::{Actor, default_timeout, precondition};
 use crate::api::action::{
-    ActionPhase, ActionRun, ActionRunStatus, Claim, Decision, GateVerdict, Step, StepKind, Verification,
+    ActionPhase, ActionRun, ActionRunStatus, Claim, ContainerFact, Decision, GateVerdict, Step, StepKind, Tier, Verification,
 };
+use crate::api::approval::Approval;
+use crate::api::elevation::Elevation;
 use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
 use crate::api::stack::WicapStack;
@@ -65,10 +70,25 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                     |r: &ActionRun| r.spec.stack == stack.name() && !r.status.as_ref().is_some_and(|s| s.phase.is_final());
                 runs.state().iter().filter(|r| open(r)).map(|r| ObjectRef::from_obj(r.as_ref())).collect()
             });
+            let runs = sources.primary();
+            sources.watch::<ControlSession>(move |session| {
+                let waits = |r: &ActionRun| {
+                    r.spec.session == session.name() && r.status.as_ref().is_some_and(|s| s.phase.is_asked())
+                };
+                runs.state().iter().filter(|r| waits(r)).map(|r| ObjectRef::from_obj(r.as_ref())).collect()
+            });
+            sources.watch::<Approval>(|approval| vec![ObjectRef::new(approval.name())]);
+            let (told, stop_told) = watch::channel(());
+            let stops = sources.watch::<EmergencyStop>(move |_| {
+                told.send_replace(());
+                Vec::new()
+            });
             let actuator = Arc::new(Actuator {
                 actor: Actor::new(context.engine.clone(), ComposeCli::new(context.engine.url())),
                 recorder: Recorder::new(context.store.clone(), Controller::Actuator.as_str(), &context.host),
                 claims: Mutex::default(),
+                stops,
+                stop_told,
                 fence,
                 context,
             });
@@ -85,6 +105,10 @@ struct Actuator {
     recorder: Recorder,
     /// By stack: held from the reads to the claim, so that what was counted is still so.
     claims: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// For actions that are under way. A claim reads the stops afresh, and compares that there is none.
+    stops: reflector::Store<EmergencyStop>,
+    /// Changes with them.
+    stop_told: watch::Receiver<()>,
 }
 
 /// What came of an attempt to claim.
@@ -95,6 +119,8 @@ enum Claimed {
     Over,
     /// Not now.
     Wait,
+    /// A person has until then to agree.
+    Asked(Time),
     /// Another host's.
     NotOurs,
 }
@@ -105,15 +131,29 @@ struct World {
     session: Option<ControlSession>,
     policies: List<ControlPolicy>,
     stops: List<EmergencyStop>,
+    elevations: Vec<Elevation>,
+    approval: Option<Approval>,
     actions: Vec<ActionRun>,
+}
+
+/// What was decided, and on the strength of what.
+struct Judged {
+    decision: Decision,
+    elevation: Option<Elevation>,
+    approval: Option<Approval>,
+    /// Whether only a person's word is missing.
+    awaits_approval: bool,
 }
 
 impl Actuator {
     async fn reconcile(&self, run: &ActionRun) -> Result<Action, ReconcileError> {
         match run.status.as_ref().map_or(ActionPhase::Pending, |s| s.phase) {
-            ActionPhase::Pending => match self.claim(run).await? {
+            ActionPhase::Pending | ActionPhase::AwaitingApproval => match self.claim(run).await? {
                 Claimed::Ours(run, stack) => self.execute(*run, &stack).await?,
                 Claimed::Wait => return Ok(Action::requeue(LOOK_AGAIN)),
+                Claimed::Asked(until) => {
+                    return Ok(Action::requeue(elapsed(self.context.store.clock().now(), until)));
+                }
                 Claimed::Over | Claimed::NotOurs => {}
             },
             ActionPhase::Running => self.take_over(run).await?,
@@ -127,15 +167,18 @@ impl Actuator {
         let everything = ListParams::default();
         let of_stack = ListParams { fields: Some(format!("spec.stack={}", run.spec.stack)), ..ListParams::default() };
         let (stacks, sessions, runs) = (store.api(), store.api(), store.api());
-        let (policies, stops) = (store.api(), store.api());
-        let (stack, session, policies, stops, actions) = tokio::try_join!(
+        let (policies, stops, elevations, approvals) = (store.api(), store.api(), store.api(), store.api());
+        let (stack, session, policies, stops, elevations, approval, actions) = tokio::try_join!(
             stacks.get_opt(&run.spec.stack),
             sessions.get_opt(&run.spec.session),
             policies.list(&everything),
             stops.list(&everything),
+            elevations.list(&everything),
+            approvals.get_opt(run.name()),
             runs.list(&of_stack),
         )?;
-        Ok(World { stack, session, policies, stops, actions: actions.items })
+        let (elevations, actions) = (elevations.items, actions.items);
+        Ok(World { stack, session, policies, stops, elevations, approval, actions })
     }
 
     async fn claim(&self, run: &ActionRun) -> Result<Claimed, ReconcileError> {
@@ -146,7 +189,7 @@ impl Actuator {
         let Some(run) = world.actions.iter().find(|a| a.name() == run.name() && a.metadata.uid == run.metadata.uid) else {
             return Ok(Claimed::Over);
         };
-        if run.status.as_ref().is_some_and(|s| s.phase != ActionPhase::Pending) {
+        if run.status.as_ref().is_some_and(|s| !s.phase.is_asked()) {
             return Ok(Claimed::Over);
         }
         let now = self.context.store.clock().now();
@@ -157,12 +200,19 @@ impl Actuator {
         if stack.spec.host != self.context.host {
             return Ok(Claimed::NotOurs);
         }
-        let decision = decide(run, stack, &world, now);
+        let judged = decide(run, stack, &world, now);
+        let decision = judged.decision;
+        if judged.awaits_approval
+            && let Some(session) = &world.session
+            && !matches!(standing(run, stack, now), Standing::Gone(_))
+        {
+            return self.await_approval(run, stack, session, decision, now).await;
+        }
         if decision.denied_by.as_deref() == Some(authorise::PRECONDITION) {
             // Another action is under way; its end is a matter of seconds, and not a reason to refuse for good.
             return Ok(Claimed::Wait);
         }
-        if !decision.allowed {
+        if !decision.allowed && !judged.awaits_approval {
             return self.end(run, ActionPhase::Denied, decision, now).await;
         }
         match standing(run, stack, now) {
@@ -175,8 +225,9 @@ impl Actuator {
                 return self.finish(run, status, ActionPhase::Failed, now).await.map(|()| Claimed::Over);
             }
         }
-        if run.spec.dry_run {
-            return self.end(run, ActionPhase::Shadowed, decision, now).await;
+        // What waits for a person's word was turned away above, or its cause is gone.
+        if !decision.allowed {
+            return Ok(Claimed::Wait);
         }
         let before = self.actor.facts(&stack.spec, &run.spec.target).await?;
         if let Err(why) = precondition(run.spec.action, &before) {
@@ -187,11 +238,15 @@ impl Actuator {
             return self.finish(run, status, ActionPhase::Failed, now).await.map(|()| Claimed::Over);
         }
         let command = self.actor.command(&stack.spec, run.spec.action, &run.spec.target, &before)?;
+        if decision.shadow {
+            return self.shadow(run, before, &command, decision, now).await;
+        }
         let mut claimed = run.clone();
         let status = claimed.status.get_or_insert_default();
         status.phase = ActionPhase::Running;
         status.decision = Some(decision);
         status.claim = Some(Claim { holder: self.context.identity.clone(), token: self.fence.token });
+        status.time_limit = Some(time_limit(run, &world.policies.items).into());
         status.before = before;
         status.started_at = Some(now);
         status.steps = vec![step(StepKind::Execute, command, now)];
@@ -214,9 +269,106 @@ impl Actuator {
             count(&mut used, now);
             transaction = transaction.spec_unchanged(session)?.put_status(&used)?;
         }
+        if let Some(elevation) = &judged.elevation {
+            let mut used = elevation.clone();
+            used.status.get_or_insert_default().uses += 1;
+            transaction = transaction.spec_unchanged(elevation)?.put_status(&used)?;
+        }
+        if let Some(approval) = &judged.approval {
+            let mut used = approval.clone();
+            used.status.get_or_insert_default().used = true;
+            transaction = transaction.spec_unchanged(approval)?.put_status(&used)?;
+        }
         let revision = transaction.commit().await?;
         claimed.metadata.resource_version = Some(revision.to_string());
         Ok(Claimed::Ours(Box::new(claimed), Box::new(stack.clone())))
+    }
+
+    /// Has a person asked, and waits for the answer until its deadline.
+    async fn await_approval(
+        &self,
+        run: &ActionRun,
+        stack: &WicapStack,
+        session: &ControlSession,
+        mut decision: Decision,
+        now: Time,
+    ) -> Result<Claimed, ReconcileError> {
+        let mut status = run.status.clone().unwrap_or_default();
+        let deadline = status.approval_deadline.unwrap_or_else(|| after(now, session.spec.approval.timeout.to_std()));
+        if now >= deadline {
+            let late = format!("nobody had agreed by {deadline}");
+            decision.trace.iter_mut().filter(|v| v.gate == authorise::APPROVAL).for_each(|v| v.reason.clone_from(&late));
+            decision.denied_by = Some(authorise::APPROVAL.to_owned());
+            return self.end(run, ActionPhase::Denied, decision, now).await;
+        }
+        // When the stack changes meanwhile, it is another question.
+        let digest = Some(authorise::digest(run, stack));
+        if status.phase == ActionPhase::AwaitingApproval && status.digest == digest {
+            return Ok(Claimed::Asked(deadline));
+        }
+        let message = format!("a person has to agree by {deadline:.0}: wicapctl approve {}", run.name());
+        status.phase = ActionPhase::AwaitingApproval;
+        (status.digest, status.approval_deadline) = (digest, Some(deadline));
+        (status.decision, status.message) = (Some(decision), Some(message.clone()));
+        let mut asked = run.clone();
+        asked.status = Some(status);
+        self.context.store.api().replace_status(&asked, Some(&self.fence)).await?;
+        self.recorder.publish(run, Severity::Normal, reason::ACTION_AWAITS_APPROVAL, &message).await;
+        Ok(Claimed::Asked(deadline))
+    }
+
+    /// Says what would be done, and does nothing.
+    async fn shadow(
+        &self,
+        run: &ActionRun,
+        before: Vec<ContainerFact>,
+        command: &[String],
+        decision: Decision,
+        now: Time,
+    ) -> Result<Claimed, ReconcileError> {
+        let why = if run.spec.dry_run { "dryRun is set" } else { "the session's mode is Shadow" };
+        let mut status = run.status.clone().unwrap_or_default();
+        status.message = Some(format!("allowed, and not done: {why}; it would be: {}", command.join(" ")));
+        (status.decision, status.before) = (Some(decision), before);
+        self.finish(run, status, ActionPhase::Shadowed, now).await.map(|()| Claimed::Over)
+    }
+
+    /// The stop that holds for a stack, in words.
+    fn stop_of(&self, stack: &str) -> Option<String> {
+        let found = [stop::ALL, stack].into_iter().find_map(|name| self.stops.get(&ObjectRef::new(name)))?;
+        Some(format!("EmergencyStop \"{}\" holds: {:?} by {}", found.name(), found.spec.reason, found.spec.by))
+    }
+
+    /// Waits until a stop holds for a stack.
+    async fn until_stopped(&self, stack: &str) -> String {
+        let mut told = self.stop_told.clone();
+        loop {
+            told.mark_unchanged();
+            if let Some(why) = self.stop_of(stack) {
+                return why;
+            }
+            if told.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Waits for the postcondition, and no longer than until a stop comes: then why.
+    async fn verify(&self, run: &ActionRun, stack: &WicapStack, timeout: Duration) -> Result<Verification, String> {
+        let before = run.status.as_ref().map(|s| s.before.as_slice()).unwrap_or_default();
+        tokio::select! {
+            biased;
+            why = self.until_stopped(stack.name()) => Err(why),
+            seen = self.actor.verify(&stack.spec, run.spec.action, &run.spec.target, before, timeout) => Ok(seen),
+        }
+    }
+
+    /// Ends an action that a stop has overtaken: what was done is done, and the steps say it.
+    async fn interrupt(&self, run: &ActionRun, done: &str, why: &str) -> Result<(), ReconcileError> {
+        let now = self.context.store.clock().now();
+        let mut status = run.status.clone().unwrap_or_default();
+        status.message = Some(format!("{done}; interrupted: {why}"));
+        self.finish(run, status, ActionPhase::Interrupted, now).await
     }
 
     /// Ends an action that was not executed.
@@ -231,7 +383,7 @@ impl Actuator {
         let denied = decision.denied_by.as_ref().and_then(|gate| decision.trace.iter().find(|v| v.gate == *gate));
         status.message = Some(match denied {
             Some(verdict) => format!("denied by {}: {}", verdict.gate, verdict.reason),
-            None => format!("allowed, and not done: dryRun is set; {} {} would be done", run.spec.action, run.spec.target),
+            None => "not done".to_owned(),
         });
         status.decision = Some(decision);
         self.finish(run, status, phase, now).await?;
@@ -246,9 +398,12 @@ impl Actuator {
             return self.take_over(&run).await;
         }
         let spec = &run.spec;
+        if let Some(why) = self.stop_of(stack.name()) {
+            return self.interrupt(&run, "nothing was done", &why).await;
+        }
         let begun = format!("{} {} of stack {}: {}", spec.action, spec.target, spec.stack, spec.cause.summary);
         tracing::info!(name = run.name(), action = %spec.action, target = spec.target, "executing");
-        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), crate::api::Duration::to_std);
+        let timeout = time_limit(&run, &[]);
         let mut status = run.status.clone().unwrap_or_default();
         let outcome = self.actor.execute(&stack.spec, spec.action, &spec.target, &status.before, timeout).await;
         let now = self.context.store.clock().now();
@@ -277,8 +432,10 @@ impl Actuator {
         let api = self.context.store.api::<ActionRun>();
         let recorded = api.replace_status(&recorded, Some(&self.fence)).await?;
         self.recorder.publish(&run, Severity::Normal, reason::ACTION_STARTED, &begun).await;
-        let verification = self.actor.verify(&stack.spec, spec.action, &spec.target, &status.before, timeout).await;
-        self.conclude(&recorded, verification, None).await
+        match self.verify(&recorded, stack, timeout).await {
+            Ok(verification) => self.conclude(&recorded, verification, None).await,
+            Err(why) => self.interrupt(&recorded, "it was executed, and its effect was not waited for", &why).await,
+        }
     }
 
     /// Goes on with an action that a process, this one or another, left between claim and result.
@@ -303,12 +460,14 @@ impl Actuator {
             run.status = Some(status.clone());
             run = api.replace_status(&run, Some(&self.fence)).await?;
         }
-        let spec = &run.spec;
-        let timeout = spec.timeout.map_or_else(|| default_timeout(spec.action), crate::api::Duration::to_std);
+        let timeout = time_limit(&run, &[]);
         // The call may have been made at the last moment and run its whole time; its effect is waited for as if it had been.
         let begun = status.started_at.unwrap_or_else(|| self.context.store.clock().now());
         let left = elapsed(self.context.store.clock().now(), after(begun, timeout * 2));
-        let verification = self.actor.verify(&stack.spec, spec.action, &spec.target, &status.before, left).await;
+        let verification = match self.verify(&run, &stack, left).await {
+            Ok(verification) => verification,
+            Err(why) => return self.interrupt(&run, "it may have been executed, and was taken over", &why).await,
+        };
         let holder = from.map_or_else(|| "nobody".to_owned(), |c| c.holder);
         self.conclude(&run, verification, Some(format!("claimed by {holder}, taken over by {}", self.context.identity)))
             .await
@@ -353,7 +512,8 @@ impl Actuator {
         tracing::info!(name = run.name(), ?phase, message, "an action has ended");
         let (severity, reason) = match phase {
             ActionPhase::Succeeded => (Severity::Normal, reason::ACTION_SUCCEEDED),
-            ActionPhase::Shadowed => (Severity::Normal, reason::ACTION_DENIED),
+            ActionPhase::Shadowed => (Severity::Normal, reason::ACTION_SHADOWED),
+            ActionPhase::Interrupted => (Severity::Warning, reason::ACTION_INTERRUPTED),
             ActionPhase::Denied => (Severity::Warning, reason::ACTION_DENIED),
             _ => (Severity::Warning, reason::ACTION_FAILED),
         };
@@ -363,7 +523,7 @@ impl Actuator {
 }
 
 /// Authorisation, on what was just read and on this host's directories.
-fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Decision {
+fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Judged {
     let resolved = resolve(Path::new(&stack.spec.compose.directory));
     let roots: Vec<(String, PathBuf)> = world
         .policies
@@ -382,18 +542,26 @@ fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Deci
         run: Some(run.name()),
         planning: false,
     };
-    authorise(
-        &request,
-        &Facts {
-            sessions: &sessions,
-            policies: &world.policies.items,
-            stops: &world.stops.items,
-            actions: &world.actions,
-            directory: Some(resolved.as_deref().map_err(String::as_str)),
-            roots: &roots,
-            now,
-        },
-    )
+    let approvals: Vec<Approval> = world.approval.iter().cloned().collect();
+    let facts = Facts {
+        sessions: &sessions,
+        policies: &world.policies.items,
+        stops: &world.stops.items,
+        elevations: &world.elevations,
+        approvals: &approvals,
+        actions: &world.actions,
+        directory: Some(resolved.as_deref().map_err(String::as_str)),
+        roots: &roots,
+        now,
+    };
+    let decision = authorise(&request, &facts);
+    let destructive = run.spec.action.tier() == Tier::Destructive;
+    Judged {
+        awaits_approval: authorise::awaits_approval(&request, &facts, &decision),
+        elevation: authorise::elevation(&request, &facts).filter(|_| destructive).cloned(),
+        approval: authorise::approval(&request, &facts).cloned(),
+        decision,
+    }
 }
 
 fn step(kind: StepKind, command: Vec<String>, now: Time) -> Step {
@@ -401,8 +569,18 @@ fn step(kind: StepKind, command: Vec<String>, now: Time) -> Step {
 }
 
 fn deny(gate: &str, reason: String) -> Decision {
-    let verdict = GateVerdict { gate: gate.to_owned(), allowed: false, reason };
-    Decision { allowed: false, denied_by: Some(gate.to_owned()), trace: vec![verdict] }
+    let verdict = GateVerdict { gate: gate.to_owned(), allowed: false, reason, object: None, field: None, fix: None };
+    Decision { allowed: false, denied_by: Some(gate.to_owned()), shadow: false, trace: vec![verdict] }
+}
+
+/// How long the execution of an action may take.
+fn time_limit(run: &ActionRun, policies: &[ControlPolicy]) -> Duration {
+    let status = run.status.as_ref();
+    if let Some(limit) = status.and_then(|s| s.time_limit) {
+        return limit.to_std();
+    }
+    let asked = run.spec.timeout.map_or_else(|| default_timeout(run.spec.action), crate::api::Duration::to_std);
+    authorise::time_limit(run.spec.action, asked, policies)
 }
 
 /// Counts one action in the session's usage, and drops what has left the budget's window.

@@ -1,4 +1,4 @@
-//! Session controller: Pending → Active → Expired or Ended.
+//! Session controller: Pending → Active → Expired, Ended, or Stopped by one of its rules.
 
 use std::sync::Arc;
 
@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
+use crate::api::action::{ActionPhase, ActionRun};
 use crate::api::session::{ControlSession, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::stack::WicapStack;
 use crate::api::{Object, Time, after, condition, elapsed, reason};
+use crate::plan::canary;
 use crate::store::ListParams;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
@@ -27,7 +29,14 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let sessions = sources.primary();
             // A stack that appears may be what a pending session waits for; a session that ends makes room for the next.
             let of_stack = sessions.clone();
-            let stacks = sources.watch::<WicapStack>(move |stack| pending_for(&of_stack, stack.name()));
+            let stacks = sources.watch::<WicapStack>(move |stack| {
+                let mut concerned = pending_for(&of_stack, stack.name());
+                concerned.extend(canaries_of(&of_stack, stack.name()));
+                concerned
+            });
+            // What its actions come to may be what ends a canary.
+            let of_action = sessions.clone();
+            sources.watch::<ActionRun>(move |action| canaries_of(&of_action, &action.spec.stack));
             let waker = sources.waker();
             let controller = Arc::new(Sessions {
                 recorder: Recorder::new(context.store.clone(), name, &context.host),
@@ -64,6 +73,15 @@ fn pending_for(sessions: &kube::runtime::reflector::Store<ControlSession>, stack
     sessions.state().iter().filter(|s| pending(s)).map(|s| ObjectRef::from_obj(s.as_ref())).collect()
 }
 
+fn canaries_of(sessions: &kube::runtime::reflector::Store<ControlSession>, stack: &str) -> Vec<ObjectRef<ControlSession>> {
+    let active = |s: &ControlSession| {
+        s.spec.stack == stack
+            && s.spec.mode == Mode::Canary
+            && s.status.as_ref().is_some_and(|s| s.phase == SessionPhase::Active)
+    };
+    sessions.state().iter().filter(|s| active(s)).map(|s| ObjectRef::from_obj(s.as_ref())).collect()
+}
+
 struct Sessions {
     context: Context,
     fence: Fence,
@@ -78,15 +96,40 @@ impl Sessions {
         let now = self.context.store.clock().now();
         let status = session.status.clone().unwrap_or_default();
         let next = match status.phase {
-            SessionPhase::Expired | SessionPhase::Ended => return Ok((false, Action::await_change())),
+            phase if phase.is_final() => return Ok((false, Action::await_change())),
             _ if session.spec.end || session.meta().deletion_timestamp.is_some() => ended(&status),
-            SessionPhase::Active => active(session, &status, now),
-            SessionPhase::Pending => {
+            SessionPhase::Active => self.stopped(session, active(session, &status, now)).await?,
+            _ => {
                 let _one_at_a_time = self.activation.lock().await;
                 return self.activate(session, &status, now).await;
             }
         };
         self.write(session, next, now).await
+    }
+
+    /// A session that would go on, ended if one of its stop rules is met.
+    async fn stopped(
+        &self,
+        session: &ControlSession,
+        mut next: ControlSessionStatus,
+    ) -> Result<ControlSessionStatus, ReconcileError> {
+        if session.spec.mode != Mode::Canary || next.phase != SessionPhase::Active {
+            return Ok(next);
+        }
+        let of_session = ListParams { fields: Some(format!("spec.session={}", session.name())), ..ListParams::default() };
+        let (stacks, runs) = (self.context.store.api::<WicapStack>(), self.context.store.api::<ActionRun>());
+        let (stack, actions) = tokio::try_join!(stacks.get_opt(&session.spec.stack), runs.list(&of_session))?;
+        let under_way = |a: &ActionRun| a.status.as_ref().is_some_and(|s| s.phase == ActionPhase::Running);
+        match canary::tripped(session, stack.as_ref(), &actions.items) {
+            // Its last action is let end, and judged.
+            Some(("maxActions", _)) if actions.items.iter().any(under_way) => Ok(next),
+            Some((rule, why)) => {
+                next.phase = SessionPhase::Stopped;
+                next.message = Some(format!("spec.canary.stopRules.{rule}: {why}"));
+                Ok(next)
+            }
+            None => Ok(next),
+        }
     }
 
     async fn activate(
@@ -99,12 +142,12 @@ impl Sessions {
         let mut next = status.clone();
         let waits_for = if store.api::<WicapStack>().get_opt(&session.spec.stack).await?.is_none() {
             Some(format!("there is no WicapStack \"{}\"", session.spec.stack))
-        } else if session.spec.mode == Mode::Assist {
+        } else if session.spec.mode.acts() {
             let others = store.api::<ControlSession>().list(&ListParams::default()).await?.items;
             let rival = others.iter().find(|s| {
                 s.name() != session.name()
                     && s.spec.stack == session.spec.stack
-                    && s.spec.mode == Mode::Assist
+                    && s.spec.mode.acts()
                     && s.status.as_ref().is_some_and(|s| s.phase == SessionPhase::Active)
             });
             rival.map(|s| format!("session \"{}\" of the stack is Active", s.name()))

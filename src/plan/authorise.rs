@@ -5,33 +5,47 @@
 //! ```
 //!
 //! Every gate is evaluated, whatever the ones before it said, so that the trace tells all that stands in the way. A gate
-//! that lacks what it needs to judge denies. Each reason names the object and the field that decided.
+//! that lacks what it needs to judge denies. Each verdict names the object and the field that decided, and one that denies says
+//! what would have to change.
+//!
+//! # Layout
+//! - `verdict`: what a gate says
+//! - `planes`: the gates that ask what is permitted at all: stop, session, where, what, how harmful
+//! - `limits`: the gates that ask whether it is permitted now: a person's word, budgets, cooldowns, what else is under way
+
+mod limits;
+mod planes;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::rules;
-use crate::api::action::{ActionKind, ActionPhase, ActionRun, Decision, GateVerdict};
+use sha2::{Digest, Sha256};
+
+use crate::api::action::{ActionKind, ActionPhase, ActionRun, Decision};
+use crate::api::approval::Approval;
+use crate::api::elevation::Elevation;
 use crate::api::policy::ControlPolicy;
-use crate::api::session::{ControlSession, Mode, SessionPhase};
+use crate::api::session::{ApprovalMode, ControlSession, Mode};
 use crate::api::stack::WicapStack;
-use crate::api::stop::{self, EmergencyStop};
-use crate::api::validate::{is_directory, quoted};
-use crate::api::{Object, Time, after, elapsed};
+use crate::api::stop::EmergencyStop;
+use crate::api::validate::quoted;
+use crate::api::{Object, Time};
+use verdict::{Said, Verdict};
 
 /// Gate: no EmergencyStop holds for the stack.
 pub const EMERGENCY_STOP: &str = "emergencyStop";
-/// Gate: the session is in force for this stack and assists.
+/// Gate: the session is in force for this stack, and its mode lets the action be taken or shadowed.
 pub const SESSION: &str = "session";
 /// Gate: host and directory are ones on which every policy lets actions be taken.
 pub const RUNTIME_PLANE: &str = "runtimePlane";
 /// Gate: the action on that target is callable at all.
 pub const TOOL_POLICY: &str = "toolPolicy";
-/// Gate: the action does no more harm than the session accepts.
+/// Gate: the action does no more harm than the session accepts, and what destroys data has an Elevation.
 pub const TIER: &str = "tier";
 /// Gate: a person has agreed where one must.
 pub const APPROVAL: &str = "approval";
-/// Gate: the session has actions left.
+/// Gate: the session and the policies have actions left.
 pub const BUDGET: &str = "budget";
 /// Gate: the same action on the same target is long enough ago.
 pub const COOLDOWN: &str = "cooldown";
@@ -68,6 +82,10 @@ pub struct Facts<'a> {
     pub policies: &'a [ControlPolicy],
     /// The stops.
     pub stops: &'a [EmergencyStop],
+    /// The elevations.
+    pub elevations: &'a [Elevation],
+    /// The answers that were given to actions of this stack.
+    pub approvals: &'a [Approval],
     /// The actions of this stack.
     pub actions: &'a [ActionRun],
     /// The project directory with its symbolic links resolved, as the actuator's host sees it, or why it could not be
@@ -89,35 +107,74 @@ pub fn authorise(request: &Request<'_>, facts: &Facts<'_>) -> Decision {
         (RUNTIME_PLANE, case.runtime_plane()),
         (TOOL_POLICY, case.tool_policy()),
         (TIER, case.tier()),
-        (APPROVAL, Ok("no action needs an approval in this version".to_owned())),
+        (APPROVAL, case.approval()),
         (BUDGET, case.budget()),
         (COOLDOWN, case.cooldown()),
         (PRECONDITION, case.precondition()),
     ];
-    let trace: Vec<GateVerdict> = verdicts
-        .into_iter()
-        .map(|(gate, verdict)| GateVerdict {
-            gate: gate.to_owned(),
-            allowed: verdict.is_ok(),
-            reason: verdict.unwrap_or_else(|reason| reason),
-        })
-        .collect();
+    let trace: Vec<_> = verdicts.into_iter().map(|(gate, verdict)| verdict::of_gate(gate, verdict)).collect();
     let denied_by = trace.iter().find(|v| !v.allowed).map(|v| v.gate.clone());
-    Decision { allowed: denied_by.is_none(), denied_by, trace }
+    Decision { allowed: denied_by.is_none(), denied_by, shadow: case.is_shadow(), trace }
 }
 
 /// When time alone opens the gates that time alone can open: budget and cooldown. None when neither is shut, or the budget
 /// is shut for good.
 pub(super) fn opens_at(request: &Request<'_>, facts: &Facts<'_>) -> Option<Time> {
+    Case::new(request, facts).opens_at()
+}
+
+/// Whether all that stands in the way of the request is that a person has not answered yet, or what is under way now: then it is
+/// worth asking him.
+#[must_use]
+pub fn awaits_approval(request: &Request<'_>, facts: &Facts<'_>, decision: &Decision) -> bool {
     let case = Case::new(request, facts);
-    let cooldown = case.cooldown_end().map(|(end, ..)| end).filter(|end| facts.now < *end);
-    cooldown.max(case.budget_frees_at())
+    let unanswered = case.answer().is_none() && case.asks() == Some(ApprovalMode::Ask);
+    unanswered && decision.trace.iter().all(|v| v.allowed || v.gate == APPROVAL || v.gate == PRECONDITION)
+}
+
+/// The Elevation on the strength of which a destructive action is allowed.
+#[must_use]
+pub fn elevation<'a>(request: &'a Request<'a>, facts: &'a Facts<'a>) -> Option<&'a Elevation> {
+    Case::new(request, facts).elevation().ok()
+}
+
+/// The answer that was given to an ActionRun, whatever it is.
+#[must_use]
+pub fn approval<'a>(request: &'a Request<'a>, facts: &'a Facts<'a>) -> Option<&'a Approval> {
+    Case::new(request, facts).answer()
+}
+
+/// What an Approval binds to: the action, its target and parameters, the session, and the stack as its spec stood. The stack's
+/// resourceVersion moves with every status, so that it is the uid and the generation that say which spec that was.
+#[must_use]
+pub fn digest(run: &ActionRun, stack: &WicapStack) -> String {
+    let spec = &run.spec;
+    let asked = serde_json::json!([
+        "wicap.dev/approval/v1",
+        run.metadata.uid,
+        spec.action,
+        spec.target,
+        spec.timeout,
+        spec.dry_run,
+        spec.session,
+        stack.name(),
+        stack.metadata.uid,
+        stack.metadata.generation,
+    ]);
+    Sha256::digest(asked.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The time that an action gets for its execution: what is asked for or else its own, and no more than any policy gives.
+#[must_use]
+pub fn time_limit(action: ActionKind, asked: Duration, policies: &[ControlPolicy]) -> Duration {
+    let most = policies.iter().filter_map(|p| p.spec.timeouts.get(&action)).map(|t| t.to_std()).min();
+    most.map_or(asked, |most| most.min(asked))
 }
 
 /// Whether a changing action is under way: claimed, or also only asked for when planning. A dry run changes nothing.
 pub(super) fn in_flight(run: &ActionRun, planning: bool) -> bool {
     let phase = phase(run);
-    let under_way = phase == ActionPhase::Running || (planning && phase == ActionPhase::Pending);
+    let under_way = phase == ActionPhase::Running || (planning && phase.is_asked());
     run.spec.action.changes() && !run.spec.dry_run && under_way
 }
 
@@ -125,253 +182,44 @@ pub(super) fn phase(run: &ActionRun) -> ActionPhase {
     run.status.as_ref().map(|s| s.phase).unwrap_or_default()
 }
 
-/// A gate's answer with its reason.
-type Verdict = Result<String, String>;
-
 /// A request beside what bears on it. Policies stand in the order of their names, so that the reasons do not depend on the
 /// order in which they were listed.
 struct Case<'a> {
     request: &'a Request<'a>,
     facts: &'a Facts<'a>,
     policies: Vec<&'a ControlPolicy>,
-    session: Result<&'a ControlSession, String>,
+    session: Result<&'a ControlSession, Said>,
 }
 
 impl<'a> Case<'a> {
     fn new(request: &'a Request<'a>, facts: &'a Facts<'a>) -> Self {
         let mut policies: Vec<_> = facts.policies.iter().collect();
         policies.sort_by_key(|p| p.name());
+        let stack = quoted(request.stack.name());
+        let fix = || format!("open a ControlSession of mode Assist or Canary with spec.stack {stack}");
         let session = if request.session.is_empty() {
-            Err(format!("no ControlSession is in force for WicapStack {}", quoted(request.stack.name())))
+            Err(Said::nothing(format!("no ControlSession is in force for WicapStack {stack}")).fix(fix()))
         } else {
             let found = facts.sessions.iter().find(|s| s.name() == request.session);
-            found.ok_or_else(|| format!("there is no ControlSession {}", quoted(request.session)))
+            found.ok_or_else(|| Said::nothing(format!("there is no ControlSession {}", quoted(request.session))).fix(fix()))
         };
         Self { request, facts, policies, session }
     }
 
-    fn emergency_stop(&self) -> Verdict {
-        let holds = |s: &&EmergencyStop| s.name() == stop::ALL || s.name() == self.request.stack.name();
-        match self.facts.stops.iter().filter(holds).min_by_key(|s| s.name()) {
-            None => Ok("no EmergencyStop holds".to_owned()),
-            Some(s) => Err(format!(
-                "EmergencyStop {} holds: {} by {}",
-                quoted(s.name()),
-                quoted(&s.spec.reason),
-                quoted(&s.spec.by)
-            )),
-        }
+    /// The ActionRun that is being claimed.
+    fn run(&self) -> Option<&'a ActionRun> {
+        self.facts.actions.iter().find(|a| Some(a.name()) == self.request.run)
     }
 
-    fn session(&self) -> Verdict {
-        let session = self.session.clone()?;
-        let name = format!("ControlSession {}", quoted(session.name()));
-        let status = session.status.clone().unwrap_or_default();
-        if session.spec.stack != self.request.stack.name() {
-            return Err(format!("{name} spec.stack is {}, not this one", quoted(&session.spec.stack)));
-        }
-        if session.metadata.deletion_timestamp.is_some() {
-            return Err(format!("{name} metadata.deletionTimestamp is set: it is being deleted"));
-        }
-        if session.spec.end {
-            return Err(format!("{name} spec.end: it was ended"));
-        }
-        if !session.in_force(self.facts.now) {
-            return Err(match (status.phase, status.expires_at) {
-                (SessionPhase::Active, Some(at)) => format!("{name} status.expiresAt: it ran out at {at}"),
-                (phase, _) => format!("{name} status.phase is {phase:?}"),
-            });
-        }
-        match session.spec.mode {
-            Mode::Assist => Ok(format!("{name} spec.mode is Assist")),
-            Mode::Monitor => Err(format!("{name} spec.mode is Monitor: it observes only")),
-        }
-    }
-
-    fn runtime_plane(&self) -> Verdict {
-        let host = &self.request.stack.spec.host;
-        let directory = self.request.stack.spec.compose.directory.as_str();
-        let path = match self.facts.directory {
-            Some(Err(why)) => {
-                return Err(format!("spec.compose.directory {} could not be resolved: {}", quoted(directory), quoted(why)));
-            }
-            Some(Ok(path)) => path,
-            None => Path::new(directory),
-        };
-        let shown = quoted(&path.to_string_lossy());
-        for policy in &self.policies {
-            let name = format!("ControlPolicy {}", quoted(policy.name()));
-            if !policy.spec.hosts.iter().any(|h| rules::text_matches(h, host) == Some(true)) {
-                return Err(format!("{name} spec.hosts has no match for spec.host {}", quoted(host)));
-            }
-            if !policy.spec.allowed_roots.iter().any(|root| self.holds(root, path)) {
-                return Err(format!("{name} spec.allowedRoots has none that holds {shown}"));
-            }
-        }
-        Ok(match self.policies.len() {
-            0 => "no ControlPolicy says where".to_owned(),
-            n => format!("spec.hosts and spec.allowedRoots of all {n} ControlPolicies hold {} and {shown}", quoted(host)),
-        })
-    }
-
-    /// Whether the path lies in the allowed root, component by component: as resolved where that is known, else as written.
-    fn holds(&self, root: &str, path: &Path) -> bool {
-        let normal = is_directory(root) && path.to_str().is_some_and(is_directory);
-        normal
-            && match self.facts.directory {
-                Some(_) => self.facts.roots.iter().any(|(written, resolved)| written == root && path.starts_with(resolved)),
-                None => path.starts_with(root),
-            }
-    }
-
-    fn tool_policy(&self) -> Verdict {
-        let Request { stack, action, target, .. } = *self.request;
-        let what = if target.is_empty() { format!("{action} on the whole stack") } else { format!("{action} on {target}") };
-        let targets = self.touched()?;
-        for policy in &self.policies {
-            if let Some(i) = policy.spec.deny.iter().position(|r| rules::denies(r, action, &targets, stack.name())) {
-                return Err(format!("ControlPolicy {} spec.deny[{i}] denies {what}", quoted(policy.name())));
-            }
-        }
-        if self.policies.is_empty() {
-            return Err(format!("there is no ControlPolicy, and so nothing allows {what}"));
-        }
-        for policy in &self.policies {
-            if !policy.spec.allow.iter().any(|r| rules::allows(r, action, target, stack.name())) {
-                return Err(format!("ControlPolicy {} spec.allow has no rule for {what}", quoted(policy.name())));
-            }
-        }
-        let session = self.session.clone()?;
-        let name = quoted(session.name());
-        if !session.spec.allowed_actions.contains(&action) {
-            return Err(format!("ControlSession {name} spec.allowedActions does not list {action}"));
-        }
-        Ok(format!("{what} is allowed by all {} ControlPolicies and ControlSession {name}", self.policies.len()))
-    }
-
-    /// The targets a deny rule may name: the one asked for, or the whole stack and every service in it that is touched.
-    fn touched(&self) -> Result<Vec<&'a str>, String> {
-        let Request { stack, action, target, .. } = *self.request;
-        let name = format!("WicapStack {}", quoted(stack.name()));
-        if !target.is_empty() {
-            if !action.can_target_service() {
-                return Err(format!("{action} acts on the whole stack, not on {}", quoted(target)));
-            }
-            let service = stack.spec.service(target);
-            let service = service.ok_or_else(|| format!("{name} spec.services does not list {}", quoted(target)))?;
-            if !service.managed {
-                return Err(format!("{name} spec.services {}: managed is false", quoted(target)));
-            }
-            return Ok(vec![target]);
-        }
-        if !action.can_target_stack() {
-            return Err(format!("{action} acts on one service, and none is named"));
-        }
-        // `compose_down` takes the whole project away: it cannot spare a service that is never to be touched.
-        let spared = stack.spec.services.iter().find(|s| !s.managed);
-        if let Some(service) = spared.filter(|_| action == ActionKind::ComposeDown) {
-            return Err(format!(
-                "{name} spec.services {}: managed is false, and {action} touches it",
-                quoted(&service.name)
-            ));
-        }
-        let managed: Vec<_> = stack.spec.services.iter().filter(|s| s.managed).map(|s| s.name.as_str()).collect();
-        if managed.is_empty() {
-            return Err(format!("{name} spec.services has none that is managed"));
-        }
-        Ok([""].into_iter().chain(managed).collect())
-    }
-
-    fn tier(&self) -> Verdict {
-        let session = self.session.clone()?;
-        let (tier, most) = (self.request.action.tier(), session.spec.max_tier);
-        let says = format!("ControlSession {} spec.maxTier is {most:?}", quoted(session.name()));
-        let verdict = format!("{says}, {} is {tier:?}", self.request.action);
-        if tier <= most { Ok(verdict) } else { Err(verdict) }
-    }
-
-    /// Claims in the window, oldest first, and what is asked for and will be claimed, when planning.
-    fn used(&self, session: &ControlSession, window: Duration) -> (Vec<Time>, usize) {
-        let now = self.facts.now;
-        let recent = session.status.iter().flat_map(|s| &s.usage.recent);
-        let mut recent: Vec<Time> = recent.copied().filter(|t| elapsed(*t, now) < window).collect();
-        recent.sort_unstable();
-        let asked = self.others().filter(|a| a.spec.session == session.name() && phase(a) == ActionPhase::Pending);
-        let asked = if self.request.planning { asked.count() } else { 0 };
-        (recent, asked)
-    }
-
-    fn budget(&self) -> Verdict {
-        let session = self.session.clone()?;
-        let name = quoted(session.name());
-        let Some(budget) = &session.spec.budget else {
-            return Ok(format!("ControlSession {name} spec.budget is not set"));
-        };
-        let (recent, asked) = self.used(session, budget.window.to_std());
-        let used = recent.len() + asked;
-        let verdict =
-            format!("ControlSession {name} spec.budget: {used} of {} actions used in {}", budget.max_actions, budget.window);
-        if used < budget.max_actions as usize { Ok(verdict) } else { Err(verdict) }
-    }
-
-    fn budget_frees_at(&self) -> Option<Time> {
-        let session = self.session.as_ref().ok()?;
-        let budget = session.spec.budget.as_ref()?;
-        let window = budget.window.to_std();
-        let (recent, asked) = self.used(session, window);
-        let over = (recent.len() + asked + 1).checked_sub(budget.max_actions as usize)?;
-        recent.get(over.checked_sub(1)?).map(|t| after(*t, window))
-    }
-
-    /// The latest end of a cooldown, with the policy that says it and the claim it counts from.
-    fn cooldown_end(&self) -> Option<(Time, &'a ControlPolicy, Time)> {
-        let Request { action, target, .. } = *self.request;
-        let same = self.others().filter(|a| a.spec.action == action && a.spec.target == target);
-        let last = same.filter_map(|a| a.status.as_ref()?.started_at).max()?;
-        let ends = self.policies.iter().filter_map(|p| {
-            let cooldown = p.spec.cooldowns.get(&action)?;
-            Some((after(last, cooldown.to_std()), *p, last))
-        });
-        ends.reduce(|a, b| if b.0 > a.0 { b } else { a })
-    }
-
-    fn cooldown(&self) -> Verdict {
-        let action = self.request.action;
-        match self.cooldown_end() {
-            Some((end, policy, last)) if self.facts.now < end => Err(format!(
-                "ControlPolicy {} spec.cooldowns.{action}: last claimed at {last}, again from {end}",
-                quoted(policy.name())
-            )),
-            Some((end, ..)) => Ok(format!("every spec.cooldowns.{action} was over at {end}")),
-            None => Ok(format!("no spec.cooldowns.{action} applies")),
-        }
+    /// Whether it is only to be said what would be done.
+    fn is_shadow(&self) -> bool {
+        self.session.as_ref().is_ok_and(|s| s.spec.mode == Mode::Shadow) || self.run().is_some_and(|run| run.spec.dry_run)
     }
 
     /// Every action of the stack but the one that is being claimed.
     fn others(&self) -> impl Iterator<Item = &'a ActionRun> {
         let (stack, run) = (self.request.stack.name(), self.request.run);
         self.facts.actions.iter().filter(move |a| a.spec.stack == stack && Some(a.name()) != run)
-    }
-
-    fn precondition(&self) -> Verdict {
-        let Request { stack, action, target, planning, .. } = *self.request;
-        if stack.metadata.deletion_timestamp.is_some() {
-            return Err(format!(
-                "WicapStack {} metadata.deletionTimestamp is set: it is being deleted",
-                quoted(stack.name())
-            ));
-        }
-        if !action.changes() {
-            return Ok(format!("{action} changes nothing"));
-        }
-        let busy: Vec<_> = self.others().filter(|a| in_flight(a, planning)).collect();
-        let meets = |a: &&&ActionRun| target.is_empty() || a.spec.target.is_empty() || a.spec.target == target;
-        if let Some(run) = busy.iter().filter(meets).min_by_key(|a| a.name()) {
-            return Err(format!("ActionRun {} is {:?} and touches the same service", quoted(run.name()), phase(run)));
-        }
-        let most = stack.spec.defaults.max_concurrent;
-        let verdict = format!("{} of spec.defaults.maxConcurrent {most} changing actions are under way", busy.len());
-        if busy.len() < most as usize { Ok(verdict) } else { Err(verdict) }
     }
 }
 

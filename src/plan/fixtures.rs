@@ -2,7 +2,7 @@
 
 use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, Tier};
 use crate::api::policy::{ControlPolicy, ControlPolicySpec, PolicyRule};
-use crate::api::session::{ControlSession, ControlSessionSpec, ControlSessionStatus, Mode, SessionPhase};
+use crate::api::session::{ApprovalRules, ControlSession, ControlSessionSpec, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::stack::{
     Compose, Defaults, DesiredState, ServiceSpec, ServiceState, ServiceStatus, WicapStack, WicapStackSpec, WicapStackStatus,
 };
@@ -58,6 +58,8 @@ pub fn session(name: &str) -> ControlSession {
         ttl: seconds(86_400),
         max_tier: Tier::Caution,
         allowed_actions: ActionKind::ALL.to_vec(),
+        approval: ApprovalRules::default(),
+        canary: None,
         budget: None,
         operator: "ann@host".into(),
         reason: "night".into(),
@@ -75,7 +77,7 @@ pub fn session(name: &str) -> ControlSession {
 
 pub fn rule(actions: &[&str], targets: &[&str]) -> PolicyRule {
     let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-    PolicyRule { actions: owned(actions), targets: owned(targets), stacks: vec!["*".into()] }
+    PolicyRule { actions: owned(actions), targets: owned(targets), stacks: vec!["*".into()], stack_selector: None }
 }
 
 /// A policy that allows everything in `/srv` on every host.
@@ -86,6 +88,8 @@ pub fn policy(name: &str) -> ControlPolicy {
         allowed_roots: vec!["/srv".into()],
         hosts: vec!["*".into()],
         cooldowns: std::collections::BTreeMap::new(),
+        timeouts: std::collections::BTreeMap::new(),
+        budget: None,
     };
     ControlPolicy::new(name, spec)
 }

@@ -60,7 +60,7 @@ pub fn helps(action: ActionKind, kind: DriftKind) -> bool {
         ActionKind::ComposeUp => matches!(kind, D::NotRunning | D::Missing),
         ActionKind::RecreateService => kind != D::ShouldBeStopped,
         ActionKind::StopService => kind == D::ShouldBeStopped,
-        ActionKind::ComposeDown => false,
+        ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => false,
     }
 }
 

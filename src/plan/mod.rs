@@ -18,11 +18,13 @@
 //! - [`drift`]: what is not as it should be
 //! - [`ladder`]: the next action for a service, and how long to wait after it
 //! - [`authorise`]: every gate, for planner, actuator and people
+//! - [`canary`]: when a Canary session is over
 //! - [`decide`]: the plan
 //! - [`cause`]: whether an action's cause still stands at its claim
 //! - [`soak`]: when checks are due, and the verdict
 
 pub mod authorise;
+pub mod canary;
 pub mod cause;
 pub mod decide;
 pub mod drift;

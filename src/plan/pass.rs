@@ -71,7 +71,7 @@ impl<'a> Pass<'a> {
         Self {
             inputs,
             status,
-            session: in_force.min_by_key(|s| (s.spec.mode != Mode::Assist, s.name())),
+            session: in_force.min_by_key(|s| (rank(s.spec.mode), s.name())),
             drift,
             order: Order::new(&stack.spec, status),
             actions: Cow::Borrowed(inputs.actions),
@@ -350,7 +350,9 @@ impl<'a> Pass<'a> {
 
     fn facts(&self) -> Facts<'_> {
         let Inputs { sessions, policies, stops, now, .. } = *self.inputs;
-        Facts { sessions, policies, stops, actions: &self.actions, directory: None, roots: &[], now }
+        // No ladder has a destructive action, and a plan waits for no answer.
+        let (elevations, approvals) = (&[], &[]);
+        Facts { sessions, policies, stops, elevations, approvals, actions: &self.actions, directory: None, roots: &[], now }
     }
 
     fn state(&self, service: &str) -> RecoveryState {
@@ -370,6 +372,16 @@ impl<'a> Pass<'a> {
         let spec = self.spec();
         let recovery = spec.service(service).map_or(&spec.defaults.recovery, |s| spec.recovery(s));
         ladder::wait(&recovery.backoff, self.inputs.stack.metadata.uid.as_deref().unwrap_or_default(), service, k)
+    }
+}
+
+/// Which of several sessions in force is planned for: the one that may do most.
+fn rank(mode: Mode) -> u8 {
+    match mode {
+        Mode::Assist => 0,
+        Mode::Canary => 1,
+        Mode::Shadow => 2,
+        Mode::Monitor => 3,
     }
 }
 

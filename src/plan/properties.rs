@@ -2,12 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::authorise::{Facts, Request, authorise};
+use super::authorise::{Facts, Request, authorise, digest};
 use super::decide::{Inputs, Note, Plan, decide};
 use super::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop};
-use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunStatus};
+use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Tier};
+use crate::api::approval::{Approval, ApprovalSpec, ApprovalVerdict};
+use crate::api::elevation::{Elevation, ElevationSpec};
 use crate::api::policy::{ControlPolicy, PolicyRule};
-use crate::api::session::{Budget, ControlSession, Mode};
+use crate::api::session::{ApprovalMode, Budget, Canary, ControlSession, Mode, StopRules};
 use crate::api::stack::{DesiredState, OnConfigDrift, ServiceState, WicapStack};
 use crate::api::stop::EmergencyStop;
 use crate::api::{Object, Time, after};
@@ -32,13 +34,15 @@ struct World {
     sessions: Vec<ControlSession>,
     policies: Vec<ControlPolicy>,
     stops: Vec<EmergencyStop>,
+    elevations: Vec<Elevation>,
+    approvals: Vec<Approval>,
     actions: Vec<ActionRun>,
     now: Time,
 }
 
 impl World {
     fn plan(&self) -> Plan {
-        let Self { stack, sessions, policies, stops, actions, now } = self;
+        let Self { stack, sessions, policies, stops, actions, now, .. } = self;
         decide(&Inputs { stack, sessions, policies, stops, actions, now: *now })
     }
 
@@ -48,9 +52,17 @@ impl World {
         authorise(&request, &self.facts()).allowed
     }
 
+    /// Whether the action that was asked for as `asked` may be claimed.
+    fn claims(&self, directory: Option<Result<&std::path::Path, &str>>) -> bool {
+        let asked = self.actions.iter().find(|a| a.name() == ASKED).unwrap();
+        let ActionRunSpec { action, target, session, .. } = &asked.spec;
+        let request = Request { stack: &self.stack, action: *action, target, session, run: Some(ASKED), planning: false };
+        authorise(&request, &Facts { directory, ..self.facts() }).allowed
+    }
+
     fn facts(&self) -> Facts<'_> {
-        let Self { sessions, policies, stops, actions, now, .. } = self;
-        Facts { sessions, policies, stops, actions, directory: None, roots: &[], now: *now }
+        let Self { sessions, policies, stops, elevations, approvals, actions, now, .. } = self;
+        Facts { sessions, policies, stops, elevations, approvals, actions, directory: None, roots: &[], now: *now }
     }
 
     fn in_flight(&self) -> usize {
@@ -131,10 +143,20 @@ fn policies() -> impl Strategy<Value = ControlPolicy> {
 }
 
 fn sessions() -> impl Strategy<Value = ControlSession> {
-    ("[a-f]", prop::bool::weighted(0.8), prop::option::weighted(0.2, 0..4_u32), prop::bool::weighted(0.1)).prop_map(
-        |(name, assist, budget, end)| {
+    let mode =
+        prop_oneof![8 => Just(Mode::Assist), 1 => Just(Mode::Monitor), 1 => Just(Mode::Shadow), 1 => Just(Mode::Canary)];
+    let asks = (prop::bool::weighted(0.3), prop::bool::weighted(0.3), any::<bool>());
+    ("[a-f]", mode, asks, prop::option::weighted(0.2, 0..4_u32), prop::bool::weighted(0.1)).prop_map(
+        |(name, mode, (caution, destructive, harm), budget, end)| {
             let mut s = session(&name);
-            s.spec.mode = if assist { Mode::Assist } else { Mode::Monitor };
+            s.spec.mode = mode;
+            s.spec.canary = (mode == Mode::Canary)
+                .then(|| Canary { actions: ActionKind::ALL[..6].to_vec(), stop_rules: StopRules::default() });
+            let approval = |ask| if ask { ApprovalMode::Ask } else { ApprovalMode::Auto };
+            s.spec.approval.caution = approval(caution);
+            s.spec.approval.destructive = approval(destructive);
+            s.spec.approval.require_other = end;
+            s.spec.max_tier = if harm { Tier::Destructive } else { Tier::Caution };
             s.spec.budget = budget.map(|max_actions| Budget { max_actions, window: seconds(60) });
             s.spec.end = end;
             s
@@ -198,7 +220,8 @@ prop_compose! {
         actions in prop::collection::vec(actions(), 0..4),
         now in 0..100_000_i64,
     ) -> World {
-        let mut w = World { stack, sessions, policies, stops: vec![stop("other")], actions, now: at(now) };
+        let (stops, elevations, approvals) = (vec![stop("other")], vec![], vec![]);
+        let mut w = World { stack, sessions, policies, stops, elevations, approvals, actions, now: at(now) };
         w.stops.extend(stopped.then(|| stop("wicap")));
         // Names are unique in a store.
         w.sessions.sort_by(|a, b| a.name().cmp(b.name()));
@@ -222,12 +245,92 @@ fn permitted(stack: WicapStack) -> World {
         sessions: vec![session("night")],
         policies: vec![policy("base")],
         stops: vec![],
+        elevations: vec![],
+        approvals: vec![],
         actions: vec![],
         now: at(0),
     }
 }
 
+/// Name of the action that is claimed.
+const ASKED: &str = "asked";
+
+prop_compose! {
+    /// A world in which an action is asked for, often with what it needs.
+    fn asked()(
+        mut w in worlds(),
+        (kind, target) in requests(),
+        destroys: bool,
+        elevations in prop::collection::vec((0..2_u32, 0..120_u64), 0..3),
+        answer in prop::option::weighted(0.8, (prop::bool::weighted(0.8), "(ann|bob)@host", 0..120_000_i64)),
+    ) -> World {
+        let (kind, target) = if destroys { (ActionKind::ComposeDownVolumes, "") } else { (kind, target) };
+        let mut run = action(ASKED, kind, target, ActionPhase::AwaitingApproval);
+        run.spec.session = w.sessions.first().map_or("none", Object::name).to_owned();
+        for (n, (uses, ttl)) in elevations.into_iter().enumerate() {
+            let (session, approver, reason) = (run.spec.session.clone(), "bob@host".to_owned(), "r".to_owned());
+            let (target, ttl) = (target.to_owned(), seconds(ttl));
+            let spec = ElevationSpec { session, action: kind, target, approver, reason, ttl, max_uses: 1 };
+            let mut elevation = Elevation::new(&format!("e{n}"), spec);
+            elevation.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+            elevation.status.get_or_insert_default().uses = uses;
+            w.elevations.push(elevation);
+        }
+        if let Some((yes, by, expires)) = answer {
+            let verdict = if yes { ApprovalVerdict::Approve } else { ApprovalVerdict::Deny };
+            let spec = ApprovalSpec { verdict, digest: digest(&run, &w.stack), by, reason: None, expires: at(expires) };
+            w.approvals.push(Approval::new(ASKED, spec));
+        }
+        w.actions.push(run);
+        w
+    }
+}
+
 proptest! {
+    #[test]
+    fn taking_anything_away_that_permits_never_turns_a_no_into_a_yes(w in asked(), which in any::<prop::sample::Index>()) {
+        let before = w.claims(None);
+        let without: [fn(&mut World); 9] = [
+            |w| w.sessions.clear(),
+            |w| w.sessions.iter_mut().for_each(|s| s.status = None),
+            |w| w.policies.clear(),
+            |w| w.elevations.clear(),
+            |w| w.elevations.iter_mut().for_each(|e| e.metadata.creation_timestamp = None),
+            |w| w.approvals.clear(),
+            |w| w.approvals.iter_mut().for_each(|a| a.spec.digest = "0".repeat(64)),
+            |w| w.stack.spec.services.clear(),
+            |w| w.policies.iter_mut().for_each(|p| p.spec.allow.iter_mut().for_each(|r| r.targets.clear())),
+        ];
+        let mut less = w.clone();
+        without[which.index(without.len())](&mut less);
+        prop_assert!(before || !less.claims(None));
+        prop_assert!(!w.claims(Some(Err("it could not be looked at"))) || w.policies.is_empty());
+    }
+
+    #[test]
+    fn what_destroys_data_needs_an_elevation_that_is_neither_used_up_nor_too_old(w in asked()) {
+        let run = w.actions.iter().find(|a| a.name() == ASKED).unwrap();
+        if run.spec.action.tier() == Tier::Destructive && w.claims(None) {
+            let usable = |e: &Elevation| e.uses() < e.spec.max_uses && e.expires_at().is_some_and(|end| w.now < end);
+            prop_assert!(w.elevations.iter().any(usable));
+        }
+    }
+
+    #[test]
+    fn where_a_person_has_to_agree_nothing_is_claimed_that_he_has_not_agreed_to(w in asked()) {
+        let run = w.actions.iter().find(|a| a.name() == ASKED).unwrap();
+        let session = w.sessions.iter().find(|s| s.name() == run.spec.session);
+        let asks = session.is_some_and(|s| {
+            s.spec.mode != Mode::Shadow && s.spec.approval.of(run.spec.action.tier()) == ApprovalMode::Ask
+        });
+        if asks && w.claims(None) {
+            let answer = &w.approvals[0].spec;
+            prop_assert!(answer.verdict == ApprovalVerdict::Approve && w.now < answer.expires);
+            let another = answer.by != session.unwrap().spec.operator;
+            prop_assert!(another || !session.unwrap().spec.approval.require_other);
+        }
+    }
+
     #[test]
     fn another_deny_rule_never_turns_a_no_into_a_yes(
         w in worlds(), deny in rules(), at in any::<prop::sample::Index>(), request in requests()
@@ -297,7 +400,7 @@ proptest! {
             prop_assert!(ActionRun::new(&proposal.name, spec.clone()).validate().is_empty());
             prop_assert!(crate::api::validate::is_object_name(&proposal.name));
             let session = w.sessions.iter().find(|s| s.name() == spec.session).unwrap();
-            prop_assert!(session.in_force(w.now) && session.spec.mode == Mode::Assist);
+            prop_assert!(session.in_force(w.now) && session.spec.mode != Mode::Monitor);
             prop_assert!(!w.stops.iter().any(|s| s.name() == "wicap"));
             if !spec.target.is_empty() {
                 prop_assert!(stack.spec.service(&spec.target).unwrap().managed);

@@ -6,6 +6,8 @@ use crate::api::session::Budget;
 use crate::api::stack::ServiceState;
 use crate::plan::fixtures::{action, at, policy, rule, seconds, session, stack, stop};
 
+mod table;
+
 /// A world in which a restart of `ui` is allowed, to be spoiled in one place.
 struct World {
     stack: WicapStack,
@@ -17,6 +19,8 @@ struct World {
     sessions: Vec<ControlSession>,
     policies: Vec<ControlPolicy>,
     stops: Vec<EmergencyStop>,
+    elevations: Vec<Elevation>,
+    approvals: Vec<Approval>,
     actions: Vec<ActionRun>,
     directory: Option<Result<PathBuf, &'static str>>,
     roots: Vec<(String, PathBuf)>,
@@ -35,6 +39,8 @@ impl World {
             sessions: vec![session("night")],
             policies: vec![policy("base")],
             stops: vec![],
+            elevations: vec![],
+            approvals: vec![],
             actions: vec![],
             directory: None,
             roots: vec![],
@@ -68,6 +74,8 @@ impl World {
             sessions: &self.sessions,
             policies: &self.policies,
             stops: &self.stops,
+            elevations: &self.elevations,
+            approvals: &self.approvals,
             actions: &self.actions,
             directory: self.directory.as_ref().map(|d| d.as_deref().map_err(|e| *e)),
             roots: &self.roots,
@@ -292,7 +300,7 @@ fn at_most_one_hand_on_a_service_and_as_many_on_a_stack_as_it_bears() {
         };
         if expected { allowed(change) } else { denied(PRECONDITION, "", change) }
     }
-    denied(PRECONDITION, "ActionRun \"x\" is Running", |w| {
+    denied(PRECONDITION, "ActionRun \"x\" status.phase is Running", |w| {
         (w.action, w.target) = (ComposeUp, "");
         w.stack.spec.defaults.max_concurrent = 9;
         w.actions = vec![action("x", RestartService, "redis", Running)];
@@ -317,5 +325,5 @@ fn every_gate_is_in_the_trace_and_the_first_deny_is_named() {
     .decide();
     assert_eq!(decision.denied_by.as_deref(), Some(EMERGENCY_STOP));
     let denying: Vec<_> = decision.trace.iter().filter(|v| !v.allowed).map(|v| v.gate.as_str()).collect();
-    assert_eq!(denying, [EMERGENCY_STOP, SESSION, TOOL_POLICY, TIER, BUDGET]);
+    assert_eq!(denying, [EMERGENCY_STOP, SESSION, TOOL_POLICY, TIER, APPROVAL, BUDGET]);
 }

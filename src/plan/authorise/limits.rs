@@ -1,0 +1,204 @@
+//! The gates that ask whether it is permitted now.
+
+use std::time::Duration;
+
+use super::{Case, Request, Said, Verdict, digest, in_flight, phase};
+use crate::api::action::ActionRun;
+use crate::api::approval::{Approval, ApprovalVerdict};
+use crate::api::policy::ControlPolicy;
+use crate::api::session::{ApprovalMode, ControlSession};
+use crate::api::validate::quoted;
+use crate::api::{Object, Time, after, elapsed};
+
+/// Claims that still count against a budget, oldest first, and what is asked for and will count.
+struct Used {
+    claims: Vec<Time>,
+    asked: usize,
+}
+
+impl Used {
+    fn count(&self) -> usize {
+        self.claims.len() + self.asked
+    }
+
+    /// When one more fits, if the passing of claims alone makes room for it.
+    fn frees_at(&self, most: u32, window: Duration) -> Option<Time> {
+        let over = (self.count() + 1).checked_sub(most as usize)?;
+        self.claims.get(over.checked_sub(1)?).map(|claim| after(*claim, window))
+    }
+}
+
+impl<'a> Case<'a> {
+    /// Whether a person has to agree; None when nothing is asked of the session.
+    pub(super) fn asks(&self) -> Option<ApprovalMode> {
+        let session = self.session.as_ref().ok()?;
+        Some(if self.is_shadow() { ApprovalMode::Auto } else { session.spec.approval.of(self.request.action.tier()) })
+    }
+
+    /// The answer that bears the name of the ActionRun.
+    pub(super) fn answer(&self) -> Option<&'a Approval> {
+        self.facts.approvals.iter().find(|a| Some(a.name()) == self.request.run)
+    }
+
+    pub(super) fn approval(&self) -> Verdict {
+        let session = self.session.clone()?;
+        let tier = self.request.action.tier();
+        let field = format!("spec.approval.{}", format!("{tier:?}").to_lowercase());
+        if self.asks() != Some(ApprovalMode::Ask) {
+            return Ok(match (self.is_shadow(), self.request.action.changes()) {
+                (true, _) => Said::nothing("nobody is asked about what is not done"),
+                (false, false) => Said::nothing("nobody is asked about what changes nothing"),
+                (false, true) => Said::of(session, field, " is Auto"),
+            });
+        }
+        if self.request.planning {
+            return Ok(Said::of(session, field, " is Ask: it will wait for an Approval"));
+        }
+        let Some(answer) = self.answer() else {
+            let fix = self.request.run.map_or_else(
+                || "have it asked for, and agree to it: wicapctl approve".to_owned(),
+                |run| format!("wicapctl approve {run}"),
+            );
+            return Err(Said::of(session, field, " is Ask, and nobody has agreed").fix(fix));
+        };
+        self.judge(answer, session)
+    }
+
+    fn judge(&self, answer: &Approval, session: &ControlSession) -> Verdict {
+        let by = quoted(&answer.spec.by);
+        let again = "have it asked for again, and agree to that";
+        if answer.spec.verdict == ApprovalVerdict::Deny {
+            let why = answer.spec.reason.as_ref().map(|why| format!(": {}", quoted(why))).unwrap_or_default();
+            return Err(Said::of(answer, "spec.verdict", format!(" is Deny, by {by}{why}")).fix(again));
+        }
+        if answer.metadata.deletion_timestamp.is_some() {
+            return Err(Said::of(answer, "metadata.deletionTimestamp", " is set: it was taken back").fix(again));
+        }
+        if self.facts.now >= answer.spec.expires {
+            return Err(Said::of(answer, "spec.expires", format!(": it ran out at {}", answer.spec.expires)).fix(again));
+        }
+        if session.spec.approval.require_other && answer.spec.by == session.spec.operator {
+            let how = format!(" is {by}, who opened ControlSession {}, and requireOther is set", quoted(session.name()));
+            return Err(Said::of(answer, "spec.by", how).fix("have somebody else agree"));
+        }
+        // Without the request there is nothing that could have been agreed to.
+        if self.run().is_none_or(|run| digest(run, self.request.stack) != answer.spec.digest) {
+            let how = " is that of another request: the action or the stack has changed since";
+            return Err(Said::of(answer, "spec.digest", how).fix(again));
+        }
+        Ok(Said::of(answer, "spec.verdict", format!(" is Approve, by {by}")))
+    }
+
+    /// Claims in the session's window, and what is asked for in its name, when planning.
+    fn used_of_session(&self, session: &ControlSession, window: Duration) -> Used {
+        let now = self.facts.now;
+        let recent = session.status.iter().flat_map(|s| &s.usage.recent);
+        let mut claims: Vec<Time> = recent.copied().filter(|t| elapsed(*t, now) < window).collect();
+        claims.sort_unstable();
+        let asked = self.others().filter(|a| a.spec.session == session.name() && phase(a).is_asked());
+        Used { claims, asked: if self.request.planning { asked.count() } else { 0 } }
+    }
+
+    /// The same of all that changes the stack, in whose name ever.
+    fn used_of_stack(&self, window: Duration) -> Used {
+        let now = self.facts.now;
+        let changing = || self.others().filter(|a| a.spec.action.changes() && !a.spec.dry_run);
+        let mut claims: Vec<Time> =
+            changing().filter_map(|a| a.status.as_ref()?.started_at).filter(|t| elapsed(*t, now) < window).collect();
+        claims.sort_unstable();
+        let asked = changing().filter(|a| phase(a).is_asked());
+        Used { claims, asked: if self.request.planning { asked.count() } else { 0 } }
+    }
+
+    pub(super) fn budget(&self) -> Verdict {
+        let session = self.session.clone()?;
+        let mut says = None;
+        let fix =
+            |at: Option<Time>| at.map_or_else(|| "allow more".to_owned(), |at| format!("wait until {at}, or allow more"));
+        if let Some(budget) = &session.spec.budget {
+            let used = self.used_of_session(session, budget.window.to_std());
+            let verdict = Said::of(
+                session,
+                "spec.budget",
+                format!(": {} of {} actions used in {}", used.count(), budget.max_actions, budget.window),
+            );
+            if used.count() >= budget.max_actions as usize {
+                return Err(verdict.fix(fix(used.frees_at(budget.max_actions, budget.window.to_std()))));
+            }
+            says = Some(verdict);
+        }
+        if self.request.action.changes() {
+            for (policy, budget) in self.policies.iter().filter_map(|p| Some((*p, p.spec.budget.as_ref()?))) {
+                let used = self.used_of_stack(budget.window.to_std());
+                let how = format!(": {} of {} actions used in {}", used.count(), budget.max_actions, budget.window);
+                let verdict = Said::of(policy, "spec.budget", how);
+                if used.count() >= budget.max_actions as usize {
+                    return Err(verdict.fix(fix(used.frees_at(budget.max_actions, budget.window.to_std()))));
+                }
+                says = says.or(Some(verdict));
+            }
+        }
+        Ok(says.unwrap_or_else(|| Said::of(session, "spec.budget", " is not set, nor is any policy's")))
+    }
+
+    /// When time alone opens what only time can open.
+    pub(super) fn opens_at(&self) -> Option<Time> {
+        let cooldown = self.cooldown_end().map(|(end, ..)| end).filter(|end| self.facts.now < *end);
+        let of_session = self.session.as_ref().ok().and_then(|session| {
+            let budget = session.spec.budget.as_ref()?;
+            let window = budget.window.to_std();
+            self.used_of_session(session, window).frees_at(budget.max_actions, window)
+        });
+        let of_policies = self.policies.iter().filter(|_| self.request.action.changes()).filter_map(|policy| {
+            let budget = policy.spec.budget.as_ref()?;
+            let window = budget.window.to_std();
+            self.used_of_stack(window).frees_at(budget.max_actions, window)
+        });
+        cooldown.max(of_session).max(of_policies.max())
+    }
+
+    /// The latest end of a cooldown, with the policy that says it and the claim it counts from.
+    fn cooldown_end(&self) -> Option<(Time, &'a ControlPolicy, Time)> {
+        let Request { action, target, .. } = *self.request;
+        let same = self.others().filter(|a| a.spec.action == action && a.spec.target == target);
+        let last = same.filter_map(|a| a.status.as_ref()?.started_at).max()?;
+        let ends = self.policies.iter().filter_map(|p| {
+            let cooldown = p.spec.cooldowns.get(&action)?;
+            Some((after(last, cooldown.to_std()), *p, last))
+        });
+        ends.reduce(|a, b| if b.0 > a.0 { b } else { a })
+    }
+
+    pub(super) fn cooldown(&self) -> Verdict {
+        let action = self.request.action;
+        match self.cooldown_end() {
+            Some((end, policy, last)) if self.facts.now < end => {
+                let how = format!(": last claimed at {last}, again from {end}");
+                Err(Said::of(policy, format!("spec.cooldowns.{action}"), how).fix(format!("wait until {end}")))
+            }
+            Some((end, ..)) => Ok(Said::nothing(format!("every spec.cooldowns.{action} was over at {end}"))),
+            None => Ok(Said::nothing(format!("no spec.cooldowns.{action} applies"))),
+        }
+    }
+
+    pub(super) fn precondition(&self) -> Verdict {
+        let Request { stack, action, target, planning, .. } = *self.request;
+        if stack.metadata.deletion_timestamp.is_some() {
+            let fix = "apply the stack again when it is gone";
+            return Err(Said::of(stack, "metadata.deletionTimestamp", " is set: it is being deleted").fix(fix));
+        }
+        if !action.changes() {
+            return Ok(Said::nothing(format!("{action} changes nothing")));
+        }
+        let busy: Vec<_> = self.others().filter(|a| in_flight(a, planning)).collect();
+        let meets = |a: &&&ActionRun| target.is_empty() || a.spec.target.is_empty() || a.spec.target == target;
+        if let Some(run) = busy.iter().filter(meets).min_by_key(|a| a.name()) {
+            let how = format!(" is {:?} and touches the same service", phase(run));
+            return Err(Said::of(*run, "status.phase", how).fix("wait until it has ended"));
+        }
+        let most = stack.spec.defaults.max_concurrent;
+        let how = format!(" {most}: {} changing actions are under way", busy.len());
+        let verdict = Said::of(stack, "spec.defaults.maxConcurrent", how);
+        if busy.len() < most as usize { Ok(verdict) } else { Err(verdict.fix("wait until one of them has ended")) }
+    }
+}
