@@ -23,14 +23,19 @@ use durability::history::{KINDS, Log, Model, Request, Sent, value};
 use durability::load;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use support::PATIENCE;
 use support::store::StoreProcess;
 use tempfile::TempDir;
 
 /// What the suite takes the time for.
 const KILLS: usize = 40;
 
-/// How long a store lives under load.
-const LIFE: std::ops::RangeInclusive<u64> = 1_000..=150_000;
+/// How many requests a store has answered at least before it may be killed: by their number and not by time, since a machine that
+/// is slow or busy answers few in any time.
+const ANSWERS: std::ops::RangeInclusive<usize> = 0..=30;
+
+/// How long it lives then, in microseconds.
+const LIFE: std::ops::RangeInclusive<u64> = 0..=150_000;
 
 /// What a store answers in such a life at the least, on average: commits take a few milliseconds on a slow disk.
 const WRITES_A_LIFE: usize = 5;
@@ -84,6 +89,8 @@ impl Subject {
     async fn live_and_die(&mut self, mut process: StoreProcess) -> Result<Vec<Sent>, String> {
         let log = Arc::new(Log::default());
         let mut clients = load::start(&process, &self.model, &log, &self.numbers, &mut self.rng).await;
+        let answers = log.until_answered(self.rng.random_range(ANSWERS));
+        tokio::time::timeout(PATIENCE, answers).await.map_err(|_| "it answers nothing any more".to_owned())?;
         tokio::time::sleep(Duration::from_micros(self.rng.random_range(LIFE))).await;
         process.kill();
         while clients.join_next().await.is_some() {}

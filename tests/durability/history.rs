@@ -88,6 +88,8 @@ pub struct Log {
     sent: Mutex<Vec<Sent>>,
     /// An answer that the store may not give, whoever kills it.
     broken: Mutex<Option<String>>,
+    /// How many requests were answered.
+    answers: tokio::sync::watch::Sender<usize>,
 }
 
 impl Log {
@@ -100,6 +102,14 @@ impl Log {
 
     pub fn answered(&self, number: usize, revision: i64) {
         self.sent.lock().unwrap()[number].answered = Some(revision);
+        self.answers.send_modify(|answers| *answers += 1);
+    }
+
+    /// Waits until so many requests were answered.
+    pub async fn until_answered(&self, wanted: usize) {
+        let mut answers = self.answers.subscribe();
+        // The sender lives as long as this.
+        let _ = answers.wait_for(|answers| *answers >= wanted).await;
     }
 
     pub fn broken(&self, what: String) {
