@@ -290,17 +290,11 @@ impl Actuator {
         run: &ActionRun,
         stack: &WicapStack,
         session: &ControlSession,
-        mut decision: Decision,
+        decision: Decision,
         now: Time,
     ) -> Result<Claimed, ReconcileError> {
         let mut status = run.status.clone().unwrap_or_default();
         let deadline = status.approval_deadline.unwrap_or_else(|| after(now, session.spec.approval.timeout.to_std()));
-        if now >= deadline {
-            let late = format!("nobody had agreed by {deadline}");
-            decision.trace.iter_mut().filter(|v| v.gate == authorise::APPROVAL).for_each(|v| v.reason.clone_from(&late));
-            decision.denied_by = Some(authorise::APPROVAL.to_owned());
-            return self.end(run, ActionPhase::Denied, decision, now).await;
-        }
         // When the stack changes meanwhile, it is another question.
         let digest = Some(authorise::digest(run, stack));
         if status.phase == ActionPhase::AwaitingApproval && status.digest == digest {

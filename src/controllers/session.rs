@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
-use crate::api::action::{ActionPhase, ActionRun};
+use crate::api::action::ActionRun;
 use crate::api::session::{ControlSession, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::stack::WicapStack;
 use crate::api::{Object, Time, after, condition, elapsed, reason};
@@ -119,17 +119,11 @@ impl Sessions {
         let of_session = ListParams { fields: Some(format!("spec.session={}", session.name())), ..ListParams::default() };
         let (stacks, runs) = (self.context.store.api::<WicapStack>(), self.context.store.api::<ActionRun>());
         let (stack, actions) = tokio::try_join!(stacks.get_opt(&session.spec.stack), runs.list(&of_session))?;
-        let under_way = |a: &ActionRun| a.status.as_ref().is_some_and(|s| s.phase == ActionPhase::Running);
-        match canary::tripped(session, stack.as_ref(), &actions.items) {
-            // Its last action is let end, and judged.
-            Some(("maxActions", _)) if actions.items.iter().any(under_way) => Ok(next),
-            Some((rule, why)) => {
-                next.phase = SessionPhase::Stopped;
-                next.message = Some(format!("spec.canary.stopRules.{rule}: {why}"));
-                Ok(next)
-            }
-            None => Ok(next),
+        if let Some(why) = canary::ends(session, stack.as_ref(), &actions.items) {
+            next.phase = SessionPhase::Stopped;
+            next.message = Some(why);
         }
+        Ok(next)
     }
 
     async fn activate(

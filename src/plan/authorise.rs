@@ -128,7 +128,8 @@ pub(super) fn opens_at(request: &Request<'_>, facts: &Facts<'_>) -> Option<Time>
 #[must_use]
 pub fn awaits_approval(request: &Request<'_>, facts: &Facts<'_>, decision: &Decision) -> bool {
     let case = Case::new(request, facts);
-    let unanswered = case.answer().is_none() && case.asks() == Some(ApprovalMode::Ask);
+    let asks = case.asks() == Some(ApprovalMode::Ask) && case.deadline_passed().is_none();
+    let unanswered = asks && case.answer().is_none();
     unanswered && decision.trace.iter().all(|v| v.allowed || v.gate == APPROVAL || v.gate == PRECONDITION)
 }
 

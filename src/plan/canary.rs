@@ -4,6 +4,10 @@ use crate::api::Object;
 use crate::api::action::{ActionPhase, ActionRun};
 use crate::api::session::{ControlSession, Mode};
 use crate::api::stack::{ServiceState, WicapStack};
+use crate::plan::authorise::in_flight;
+
+/// The rule that counts claims, by the name of its field.
+const MAX_ACTIONS: &str = "maxActions";
 
 /// The stop rule of a Canary session that is met, by the name of its field, and how. None in any other mode.
 #[must_use]
@@ -17,7 +21,7 @@ pub fn tripped(
     let status = session.status.as_ref();
     let claimed = status.map_or(0, |s| s.usage.actions);
     if let Some(most) = rules.max_actions.filter(|most| claimed >= *most) {
-        return Some(("maxActions", format!("{claimed} of {most} actions were claimed")));
+        return Some((MAX_ACTIONS, format!("{claimed} of {most} actions were claimed")));
     }
     let failed = |a: &&ActionRun| {
         let phase = a.status.as_ref().map(|s| s.phase);
@@ -37,6 +41,17 @@ pub fn tripped(
     });
     let sick = sick.min_by_key(|s| s.name.as_str())?;
     Some(("criticalUnhealthy", format!("{} has become {:?}", sick.name, sick.state)))
+}
+
+/// Whether, and by which rule, the session is to end now. Its last action is let end first, and judged.
+#[must_use]
+pub fn ends(session: &ControlSession, stack: Option<&WicapStack>, actions: &[ActionRun]) -> Option<String> {
+    let (rule, why) = tripped(session, stack, actions)?;
+    let running = |a: &ActionRun| a.spec.session == session.name() && in_flight(a, false);
+    if rule == MAX_ACTIONS && actions.iter().any(running) {
+        return None;
+    }
+    Some(format!("spec.canary.stopRules.{rule}: {why}"))
 }
 
 #[cfg(test)]
@@ -62,6 +77,16 @@ mod tests {
         }
         session.spec.mode = Mode::Assist;
         assert_eq!(tripped(&session, None, &[]), None);
+    }
+
+    #[test]
+    fn the_last_action_is_let_end_first() {
+        let mut session = canary(StopRules { max_actions: Some(1), ..StopRules::default() });
+        session.status.as_mut().unwrap().usage.actions = 1;
+        let last = |phase| [action("a", ActionKind::RestartService, "ui", phase)];
+        assert_eq!(ends(&session, None, &last(ActionPhase::Running)), None);
+        let over = ends(&session, None, &last(ActionPhase::Succeeded));
+        assert_eq!(over.as_deref(), Some("spec.canary.stopRules.maxActions: 1 of 1 actions were claimed"));
     }
 
     #[test]

@@ -299,7 +299,7 @@ proptest! {
             |w| w.policies.clear(),
             |w| w.elevations.clear(),
             |w| w.elevations.iter_mut().for_each(|e| e.metadata.creation_timestamp = None),
-            |w| w.approvals.clear(),
+            |w| w.approvals.retain(|a| a.spec.verdict == ApprovalVerdict::Deny),
             |w| w.approvals.iter_mut().for_each(|a| a.spec.digest = "0".repeat(64)),
             |w| w.stack.spec.services.clear(),
             |w| w.policies.iter_mut().for_each(|p| p.spec.allow.iter_mut().for_each(|r| r.targets.clear())),

@@ -44,6 +44,10 @@ impl<'a> Case<'a> {
         let session = self.session.clone()?;
         let tier = self.request.action.tier();
         let field = format!("spec.approval.{}", format!("{tier:?}").to_lowercase());
+        // A no is a no, also where nobody was asked.
+        if let Some(answer) = self.answer().filter(|answer| answer.spec.verdict == ApprovalVerdict::Deny) {
+            return self.judge(answer, session);
+        }
         if self.asks() != Some(ApprovalMode::Ask) {
             return Ok(match (self.is_shadow(), self.request.action.changes()) {
                 (true, _) => Said::nothing("nobody is asked about what is not done"),
@@ -55,6 +59,10 @@ impl<'a> Case<'a> {
             return Ok(Said::of(session, field, " is Ask: it will wait for an Approval"));
         }
         let Some(answer) = self.answer() else {
+            if let (Some(run), Some(deadline)) = (self.run(), self.deadline_passed()) {
+                let late = Said::of(run, "status.approvalDeadline", format!(": nobody had agreed by {deadline}"));
+                return Err(late.fix("have it asked for again, and agree in time"));
+            }
             let fix = self.request.run.map_or_else(
                 || "have it asked for, and agree to it: wicapctl approve".to_owned(),
                 |run| format!("wicapctl approve {run}"),
@@ -62,6 +70,12 @@ impl<'a> Case<'a> {
             return Err(Said::of(session, field, " is Ask, and nobody has agreed").fix(fix));
         };
         self.judge(answer, session)
+    }
+
+    /// The deadline for an answer to the ActionRun, once it is over.
+    pub(super) fn deadline_passed(&self) -> Option<Time> {
+        let deadline = self.run()?.status.as_ref()?.approval_deadline?;
+        (self.facts.now >= deadline).then_some(deadline)
     }
 
     fn judge(&self, answer: &Approval, session: &ControlSession) -> Verdict {

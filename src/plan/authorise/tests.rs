@@ -316,6 +316,24 @@ fn at_most_one_hand_on_a_service_and_as_many_on_a_stack_as_it_bears() {
 }
 
 #[test]
+fn a_person_is_asked_until_the_deadline_and_only_if_nothing_else_denies() {
+    let asked = |now, change: fn(&mut World)| {
+        let world = World::with(|w| {
+            w.sessions[0].spec.approval.caution = ApprovalMode::Ask;
+            let mut run = action("x", ActionKind::RestartService, "ui", ActionPhase::AwaitingApproval);
+            run.status.as_mut().unwrap().approval_deadline = Some(at(1000));
+            (w.actions, w.run, w.now) = (vec![run], Some("x"), at(now));
+            change(w);
+        });
+        awaits_approval(&world.request(), &world.facts(), &world.decide())
+    };
+    assert!(asked(999, |_| {}));
+    assert!(!asked(1000, |_| {}));
+    assert!(!asked(0, |w| w.stops = vec![stop("all")]));
+    assert!(!asked(0, |w| w.sessions[0].spec.approval.caution = ApprovalMode::Auto));
+}
+
+#[test]
 fn every_gate_is_in_the_trace_and_the_first_deny_is_named() {
     let decision = World::with(|w| {
         w.stops = vec![stop("all")];

@@ -164,7 +164,7 @@ fn word(w: &mut World, key: &str, value: &'static str) {
             // So that two may be at work, and a single service meets only its own.
             w.stack.spec.defaults.max_concurrent = 1;
         }
-        "elevation" | "uses" | "rules" | "answer" | "wrong" | "by" | "changed" | "dry" | "most" => {}
+        "elevation" | "uses" | "rules" | "answer" | "deadline" | "wrong" | "by" | "changed" | "dry" | "most" => {}
         _ => panic!("{key:?} is no word of the table"),
     }
 }
@@ -202,6 +202,10 @@ fn late_word(w: &mut World, key: &str, value: &'static str) {
                 expires: at(60_000),
             };
             w.approvals.push(Approval::new(run.name(), spec));
+        }
+        "deadline" => {
+            let run = w.actions.last_mut().expect("a run");
+            run.status.as_mut().unwrap().approval_deadline = Some(at(value.parse().unwrap()));
         }
         "by" => w.approvals[0].spec.by = value.to_owned(),
         "wrong" if value == "digest" => w.approvals[0].spec.digest = "0".repeat(64),
