@@ -151,6 +151,12 @@ impl ActionKind {
         }
     }
 
+    /// It and its target, for people: `restart_service on ui`.
+    #[must_use]
+    pub fn on(self, target: &str) -> String {
+        if target.is_empty() { format!("{self} on the whole stack") } else { format!("{self} on {target}") }
+    }
+
     /// Whether it changes the stack.
     #[must_use]
     pub fn changes(self) -> bool {

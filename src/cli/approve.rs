@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
 
 use super::operator::operator;
 use super::{Error, Io};
 use crate::api::action::{ActionPhase, ActionRun};
 use crate::api::approval::{Approval, ApprovalSpec, ApprovalVerdict};
-use crate::api::{GROUP, after};
+use crate::api::{API_VERSION, GROUP, after};
 use crate::store::{self, Store};
 
 /// Arguments of `approve`.
@@ -96,7 +98,17 @@ impl Answer {
             ApprovalVerdict::Approve => "approved",
             ApprovalVerdict::Deny => "denied",
         };
-        match answers.create(&Approval::new(name, spec)).await {
+        let mut answer = Approval::new(name, spec);
+        // It goes with the action.
+        answer.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: API_VERSION.to_owned(),
+            kind: ActionRun::kind(&()).into_owned(),
+            name: name.to_owned(),
+            uid: run.metadata.uid.unwrap_or_default(),
+            controller: None,
+            block_owner_deletion: None,
+        }]);
+        match answers.create(&answer).await {
             Ok(_) => {}
             Err(store::Error::AlreadyExists { .. }) => {
                 let old = answers.get(name).await?.spec;
@@ -109,7 +121,7 @@ impl Answer {
         }
         writeln!(io.out, "actionrun.{GROUP}/{name} {word}")?;
         if verdict == ApprovalVerdict::Approve {
-            writeln!(io.err, "{} {} of stack {}, until {expires:.0}", run.spec.action, run.spec.target, run.spec.stack)?;
+            writeln!(io.err, "{} of stack {}, until {expires:.0}", run.spec.action.on(&run.spec.target), run.spec.stack)?;
         }
         Ok(())
     }

@@ -152,14 +152,13 @@ impl Explain {
 
 fn text(question: &Question, decision: &Decision, io: &mut Io<'_>) -> Result<(), Error> {
     let Question { stack, action, target, session, .. } = question;
-    let what = if target.is_empty() { action.to_string() } else { format!("{action} on {target}") };
     let whose = if session.is_empty() { "in no session".to_owned() } else { format!("in session {session}") };
     let verdict = match (&decision.denied_by, decision.shadow) {
         (Some(gate), _) => format!("denied by {gate}"),
         (None, true) => "allowed, to be said and not done".to_owned(),
         (None, false) => "allowed".to_owned(),
     };
-    writeln!(io.out, "{what} of stack {}, {whose}: {verdict}\n", stack.name())?;
+    writeln!(io.out, "{} of stack {}, {whose}: {verdict}\n", action.on(target), stack.name())?;
     let mut rows = vec![["GATE", "VERDICT", "OBJECT", "FIELD", "WHY"].map(str::to_owned).to_vec()];
     for gate in &decision.trace {
         let (object, field) = (gate.object.clone().unwrap_or_default(), gate.field.clone().unwrap_or_default());

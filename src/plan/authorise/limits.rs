@@ -6,7 +6,7 @@ use super::{Case, Request, Said, Verdict, digest, in_flight, phase};
 use crate::api::action::ActionRun;
 use crate::api::approval::{Approval, ApprovalVerdict};
 use crate::api::policy::ControlPolicy;
-use crate::api::session::{ApprovalMode, ControlSession};
+use crate::api::session::{ApprovalMode, Budget, ControlSession};
 use crate::api::validate::quoted;
 use crate::api::{Object, Time, after, elapsed};
 
@@ -21,10 +21,14 @@ impl Used {
         self.claims.len() + self.asked
     }
 
+    fn exhausts(&self, budget: &Budget) -> bool {
+        self.count() >= budget.max_actions as usize
+    }
+
     /// When one more fits, if the passing of claims alone makes room for it.
-    fn frees_at(&self, most: u32, window: Duration) -> Option<Time> {
-        let over = (self.count() + 1).checked_sub(most as usize)?;
-        self.claims.get(over.checked_sub(1)?).map(|claim| after(*claim, window))
+    fn frees_at(&self, budget: &Budget) -> Option<Time> {
+        let over = (self.count() + 1).checked_sub(budget.max_actions as usize)?;
+        self.claims.get(over.checked_sub(1)?).map(|claim| after(*claim, budget.window.to_std()))
     }
 }
 
@@ -124,51 +128,41 @@ impl<'a> Case<'a> {
         Used { claims, asked: if self.request.planning { asked.count() } else { 0 } }
     }
 
+    /// Every budget that the request counts against, with what is used of it: the session's first.
+    fn budgets(&self) -> Vec<(Said, &'a Budget, Used)> {
+        let says = |used: &Used, budget: &Budget| {
+            format!(": {} of {} actions used in {}", used.count(), budget.max_actions, budget.window)
+        };
+        let session = self.session.as_ref().ok().and_then(|session| {
+            let budget = session.spec.budget.as_ref()?;
+            let used = self.used_of_session(session, budget.window.to_std());
+            Some((Said::of(*session, "spec.budget", says(&used, budget)), budget, used))
+        });
+        let policies = self.policies.iter().filter(|_| self.request.action.changes()).filter_map(|policy| {
+            let budget = policy.spec.budget.as_ref()?;
+            let used = self.used_of_stack(budget.window.to_std());
+            Some((Said::of(*policy, "spec.budget", says(&used, budget)), budget, used))
+        });
+        session.into_iter().chain(policies).collect()
+    }
+
     pub(super) fn budget(&self) -> Verdict {
         let session = self.session.clone()?;
-        let mut says = None;
-        let fix =
-            |at: Option<Time>| at.map_or_else(|| "allow more".to_owned(), |at| format!("wait until {at}, or allow more"));
-        if let Some(budget) = &session.spec.budget {
-            let used = self.used_of_session(session, budget.window.to_std());
-            let verdict = Said::of(
-                session,
-                "spec.budget",
-                format!(": {} of {} actions used in {}", used.count(), budget.max_actions, budget.window),
-            );
-            if used.count() >= budget.max_actions as usize {
-                return Err(verdict.fix(fix(used.frees_at(budget.max_actions, budget.window.to_std()))));
-            }
-            says = Some(verdict);
+        let budgets = self.budgets();
+        if let Some((says, budget, used)) = budgets.iter().find(|(_, budget, used)| used.exhausts(budget)) {
+            let allow = "allow more".to_owned();
+            let fix = used.frees_at(budget).map_or(allow, |at| format!("wait until {at}, or allow more"));
+            return Err(says.clone().fix(fix));
         }
-        if self.request.action.changes() {
-            for (policy, budget) in self.policies.iter().filter_map(|p| Some((*p, p.spec.budget.as_ref()?))) {
-                let used = self.used_of_stack(budget.window.to_std());
-                let how = format!(": {} of {} actions used in {}", used.count(), budget.max_actions, budget.window);
-                let verdict = Said::of(policy, "spec.budget", how);
-                if used.count() >= budget.max_actions as usize {
-                    return Err(verdict.fix(fix(used.frees_at(budget.max_actions, budget.window.to_std()))));
-                }
-                says = says.or(Some(verdict));
-            }
-        }
-        Ok(says.unwrap_or_else(|| Said::of(session, "spec.budget", " is not set, nor is any policy's")))
+        let none = || Said::of(session, "spec.budget", " is not set, nor is any policy's");
+        Ok(budgets.into_iter().next().map_or_else(none, |(says, ..)| says))
     }
 
     /// When time alone opens what only time can open.
     pub(super) fn opens_at(&self) -> Option<Time> {
         let cooldown = self.cooldown_end().map(|(end, ..)| end).filter(|end| self.facts.now < *end);
-        let of_session = self.session.as_ref().ok().and_then(|session| {
-            let budget = session.spec.budget.as_ref()?;
-            let window = budget.window.to_std();
-            self.used_of_session(session, window).frees_at(budget.max_actions, window)
-        });
-        let of_policies = self.policies.iter().filter(|_| self.request.action.changes()).filter_map(|policy| {
-            let budget = policy.spec.budget.as_ref()?;
-            let window = budget.window.to_std();
-            self.used_of_stack(window).frees_at(budget.max_actions, window)
-        });
-        cooldown.max(of_session).max(of_policies.max())
+        let budgets = self.budgets().into_iter().filter_map(|(_, budget, used)| used.frees_at(budget)).max();
+        cooldown.max(budgets)
     }
 
     /// The latest end of a cooldown, with the policy that says it and the claim it counts from.

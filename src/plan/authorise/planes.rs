@@ -118,7 +118,7 @@ impl<'a> Case<'a> {
 
     pub(super) fn tool_policy(&self) -> Verdict {
         let Request { stack, action, target, .. } = *self.request;
-        let what = self.what();
+        let what = action.on(target);
         let targets = self.touched()?;
         for policy in &self.policies {
             if let Some(i) = policy.spec.deny.iter().position(|r| rules::denies(r, action, &targets, stack)) {
@@ -143,12 +143,6 @@ impl<'a> Case<'a> {
         }
         let (n, name) = (self.policies.len(), quoted(session.name()));
         Ok(Said::nothing(format!("{what} is allowed by all {n} ControlPolicies and ControlSession {name}")))
-    }
-
-    /// The action and its target, for people.
-    fn what(&self) -> String {
-        let Request { action, target, .. } = *self.request;
-        if target.is_empty() { format!("{action} on the whole stack") } else { format!("{action} on {target}") }
     }
 
     /// The targets a deny rule may name: the one asked for, or the whole stack and every service in it that is touched.
@@ -225,7 +219,7 @@ impl<'a> Case<'a> {
             Ok(e)
         };
         let none = || {
-            let what = format!("no Elevation allows {} in ControlSession {}", self.what(), quoted(session));
+            let what = format!("no Elevation allows {} in ControlSession {}", action.on(target), quoted(session));
             Said::nothing(what).fix("have an approver create an Elevation for just that")
         };
         let judged: Vec<_> = named.into_iter().map(judge).collect();
