@@ -4,92 +4,48 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::docker::{EngineLog, Hold, Proxy, docker};
-use support::server::Server;
-use support::{Daemon, Example, Said, action_runs, apply, available, connect, phase, until, wicapctl};
+use support::docker::{Hold, Proxy, docker};
+use support::scene::{ALL_BUT_ACTUATOR, KILLED, MENDED, Scene};
+use support::{Daemon, action_runs, apply, phase, until};
 use wicap::api::Object;
 use wicap::api::action::{ActionPhase, ActionRun};
+use wicap::api::approval::Approval;
 use wicap::api::elevation::Elevation;
 use wicap::api::session::{ControlSession, SessionPhase};
 use wicap::api::stack::WicapStack;
 use wicap::plan::authorise::{APPROVAL, TIER};
-use wicap::store::Store;
 
-/// The example stack, up, with a session that the test describes.
-struct Scene {
-    _daemons: Vec<Daemon>,
-    log: EngineLog,
-    example: Example,
-    store: Store,
-    url: String,
-    _server: Server,
+/// The scene with that session.
+async fn scene(name: &str, arguments: &[&str], session: impl FnOnce(&mut Value)) -> Scene {
+    Scene::new(name, arguments, |_| {}, session).await
 }
 
-impl Scene {
-    async fn new(name: &str, arguments: &[&[&str]], session: impl FnOnce(&mut Value)) -> Self {
-        let server = Server::start().await;
-        let example = Example::new(name);
-        example.compose(&["up", "--detach", "redis", "scout", "processor", "ui"]);
-        let url = server.url();
-        let daemons = arguments.iter().map(|a| Daemon::start(&url, example.path(), a)).collect();
-        let store = connect(&url).await;
-        let mut night = example.session("night", "Assist");
-        session(&mut night["spec"]);
-        let mut policy = example.policy();
-        policy["spec"]["allow"] = json!([{"actions": ["*"]}]);
-        apply(&url, &[example.stack(|_| {}), policy, night]);
-        until::<WicapStack>(&store, "wicap", "Available", available).await;
-        let log = EngineLog::of(&example);
-        Self { _daemons: daemons, log, example, store, url, _server: server }
-    }
-
-    fn kill(&self, service: &str) {
-        docker(&["kill", &self.example.container(service)]);
-    }
-
-    fn ctl(&self, arguments: &[&str]) -> Said {
-        wicapctl(&self.url, arguments, "")
-    }
-
-    /// The only action there is, once it is in that phase.
-    async fn run_in(&self, wanted: ActionPhase) -> ActionRun {
-        let asked = |s: &WicapStack| s.status.as_ref().is_some_and(|s| s.recovery.iter().any(|r| r.last_action.is_some()));
-        until::<WicapStack>(&self.store, "wicap", "being mended", asked).await;
-        let runs = action_runs(&self.store).await;
-        assert_eq!(runs.len(), 1, "{runs:#?}");
-        until::<ActionRun>(&self.store, runs[0].name(), &format!("{wanted:?}"), |r| phase(r) == wanted).await
-    }
-
-    async fn until_run(&self, name: &str, wanted: ActionPhase) -> ActionRun {
-        until::<ActionRun>(&self.store, name, &format!("{wanted:?}"), |r| phase(r).is_final() || phase(r) == wanted).await
-    }
-
-    fn told(&self) -> Vec<String> {
-        self.log.settle(&self.example, "ui");
-        self.log.told()
-    }
-
-    /// Asks for an action as a person does.
-    fn ask(&self, name: &str, action: &str, target: &str) {
-        apply(
-            &self.url,
-            &[json!({
-                "apiVersion": "wicap.dev/v1alpha1", "kind": "ActionRun", "metadata": {"name": name},
-                "spec": {"stack": "wicap", "action": action, "target": target, "session": "night",
-                    "cause": {"kind": "Operator", "summary": "a test"}},
-            })],
-        );
-    }
+/// The only action there is, once it is in that phase.
+async fn run_in(scene: &Scene, wanted: ActionPhase) -> ActionRun {
+    let run = scene.asked_for().await;
+    until::<ActionRun>(&scene.store, run.name(), &format!("{wanted:?}"), |r| phase(r) == wanted).await
 }
 
-const KILLED: [&str; 2] = ["kill processor", "die processor"];
-const MENDED: [&str; 3] = ["kill processor", "die processor", "start processor"];
+async fn until_run(scene: &Scene, name: &str, wanted: ActionPhase) -> ActionRun {
+    let there = |r: &ActionRun| phase(r).is_final() || phase(r) == wanted;
+    until::<ActionRun>(&scene.store, name, &format!("{wanted:?}"), there).await
+}
+
+/// Asks for an action as a person does.
+fn ask(scene: &Scene, name: &str, action: &str, target: &str) {
+    let run = json!({
+        "apiVersion": "wicap.dev/v1alpha1", "kind": "ActionRun", "metadata": {"name": name},
+        "spec": {"stack": "wicap", "action": action, "target": target, "session": "night",
+            "cause": {"kind": "Operator", "summary": "a test"}},
+    });
+    apply(&scene.url, &[run]);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_shadow_session_it_is_said_what_would_be_done_and_nothing_is() {
-    let scene = Scene::new("perm-shadow", &[&[]], |s| s["mode"] = "Shadow".into()).await;
+    let scene = scene("perm-shadow", &[], |s| s["mode"] = "Shadow".into()).await;
     scene.kill("processor");
-    let status = scene.run_in(ActionPhase::Shadowed).await.status.unwrap();
+    let status = run_in(&scene, ActionPhase::Shadowed).await.status.unwrap();
     let message = status.message.unwrap();
     assert!(message.contains("Shadow") && message.contains("POST /containers/") && message.ends_with("/start"), "{message}");
     let decision = status.decision.unwrap();
@@ -101,9 +57,9 @@ async fn in_a_shadow_session_it_is_said_what_would_be_done_and_nothing_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_has_to_agree_to_waits_for_him_and_for_nobody_else() {
-    let scene = Scene::new("perm-ask", &[&[]], |s| s["approval"] = json!({"caution": "Ask", "timeout": "1h"})).await;
+    let scene = scene("perm-ask", &[], |s| s["approval"] = json!({"caution": "Ask", "timeout": "1h"})).await;
     scene.kill("processor");
-    let run = scene.run_in(ActionPhase::AwaitingApproval).await;
+    let run = run_in(&scene, ActionPhase::AwaitingApproval).await;
     let status = run.status.clone().unwrap();
     assert!(status.digest.is_some() && status.claim.is_none() && status.steps.is_empty());
     assert_eq!(scene.told(), KILLED);
@@ -124,7 +80,9 @@ async fn what_a_person_has_to_agree_to_waits_for_him_and_for_nobody_else() {
     apply(&scene.url, &[other]);
     let approved = scene.ctl(&["approve", run.name(), "--reason", "go on"]);
     assert_eq!(approved.code, 0, "{approved:?}");
-    let ended = scene.until_run(run.name(), ActionPhase::Succeeded).await;
+    let answer = scene.store.api::<Approval>().get(run.name()).await.unwrap();
+    assert_eq!(answer.metadata.owner_references.unwrap()[0].uid, run.metadata.uid.clone().unwrap());
+    let ended = until_run(&scene, run.name(), ActionPhase::Succeeded).await;
     assert_eq!(phase(&ended), ActionPhase::Succeeded, "{ended:#?}");
     assert_eq!(scene.told(), MENDED);
     let again = scene.ctl(&["approve", run.name()]);
@@ -134,16 +92,16 @@ async fn what_a_person_has_to_agree_to_waits_for_him_and_for_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_no_and_no_answer_are_a_no() {
-    let scene = Scene::new("perm-no", &[&[]], |s| s["approval"] = json!({"caution": "Ask", "timeout": "2s"})).await;
+    let scene = scene("perm-no", &[], |s| s["approval"] = json!({"caution": "Ask", "timeout": "2s"})).await;
     scene.kill("processor");
-    let late = scene.run_in(ActionPhase::Denied).await.status.unwrap();
+    let late = run_in(&scene, ActionPhase::Denied).await.status.unwrap();
     assert!(late.message.as_ref().unwrap().contains("nobody had agreed by"), "{late:#?}");
-    scene.ask("by-hand", "restart_service", "ui");
-    let asked = scene.until_run("by-hand", ActionPhase::AwaitingApproval).await;
+    ask(&scene, "by-hand", "restart_service", "ui");
+    let asked = until_run(&scene, "by-hand", ActionPhase::AwaitingApproval).await;
     assert_eq!(phase(&asked), ActionPhase::AwaitingApproval);
     let denied = scene.ctl(&["deny", "by-hand", "--reason", "not at night"]);
     assert_eq!(denied.code, 0, "{denied:?}");
-    let ended = scene.until_run("by-hand", ActionPhase::Denied).await.status.unwrap();
+    let ended = until_run(&scene, "by-hand", ActionPhase::Denied).await.status.unwrap();
     assert_eq!(ended.decision.unwrap().denied_by.as_deref(), Some(APPROVAL));
     assert!(ended.message.as_ref().unwrap().contains("not at night"), "{:?}", ended.message);
     assert_eq!(scene.told(), KILLED);
@@ -152,7 +110,7 @@ async fn a_no_and_no_answer_are_a_no() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_destroys_data_is_done_once_for_an_elevation_of_one_use() {
     // Nothing but the actions of the test: the planner would bring the stack up again.
-    let scene = Scene::new("perm-elevation", &[&["--controllers", "observer,session,actuator"]], |s| {
+    let scene = scene("perm-elevation", &["--controllers", "observer,session,actuator"], |s| {
         s["maxTier"] = "Destructive".into();
         s["allowedActions"] = json!(["compose_down_volumes"]);
         s["approval"] = json!({"destructive": "Auto"});
@@ -160,8 +118,11 @@ async fn what_destroys_data_is_done_once_for_an_elevation_of_one_use() {
     .await;
     let volumes = || docker(&["volume", "ls", "--quiet", "--filter", &format!("name={}_", scene.example.project)]);
     assert!(!volumes().trim().is_empty());
-    scene.ask("without", "compose_down_volumes", "");
-    let denied = scene.until_run("without", ActionPhase::Denied).await.status.unwrap();
+    let mut policy = scene.example.policy();
+    policy["spec"]["allow"] = json!([{"actions": ["*"]}]);
+    apply(&scene.url, &[policy]);
+    ask(&scene, "without", "compose_down_volumes", "");
+    let denied = until_run(&scene, "without", ActionPhase::Denied).await.status.unwrap();
     assert_eq!(denied.decision.unwrap().denied_by.as_deref(), Some(TIER));
     assert!(scene.told().is_empty());
 
@@ -170,8 +131,8 @@ async fn what_destroys_data_is_done_once_for_an_elevation_of_one_use() {
         "spec": {"session": "night", "action": "compose_down_volumes", "approver": "bob@host", "reason": "a test", "ttl": "1h"},
     });
     apply(&scene.url, &[elevation]);
-    scene.ask("with", "compose_down_volumes", "");
-    let done = scene.until_run("with", ActionPhase::Succeeded).await;
+    ask(&scene, "with", "compose_down_volumes", "");
+    let done = until_run(&scene, "with", ActionPhase::Succeeded).await;
     assert_eq!(phase(&done), ActionPhase::Succeeded, "{done:#?}");
     let tier = done.status.unwrap().decision.unwrap().trace.into_iter().find(|v| v.gate == TIER).unwrap();
     assert_eq!(tier.object.as_deref(), Some("elevation/reset"));
@@ -180,21 +141,21 @@ async fn what_destroys_data_is_done_once_for_an_elevation_of_one_use() {
     assert_eq!(used.uses(), 1);
 
     scene.example.compose(&["up", "--detach", "redis", "scout", "processor", "ui"]);
-    scene.ask("again", "compose_down_volumes", "");
-    let denied = scene.until_run("again", ActionPhase::Denied).await.status.unwrap();
+    ask(&scene, "again", "compose_down_volumes", "");
+    let denied = until_run(&scene, "again", ActionPhase::Denied).await.status.unwrap();
     assert!(denied.message.as_ref().unwrap().contains("all 1 of spec.maxUses are used"), "{:?}", denied.message);
     assert!(!volumes().trim().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canary_takes_what_it_lists_and_is_over_when_a_rule_says_so() {
-    let scene = Scene::new("perm-canary", &[&[]], |s| {
+    let scene = scene("perm-canary", &[], |s| {
         s["mode"] = "Canary".into();
         s["canary"] = json!({"actions": ["start_service"], "stopRules": {"maxActions": 1}});
     })
     .await;
     scene.kill("processor");
-    let run = scene.run_in(ActionPhase::Succeeded).await;
+    let run = run_in(&scene, ActionPhase::Succeeded).await;
     let stopped = |s: &ControlSession| s.status.as_ref().is_some_and(|s| s.phase == SessionPhase::Stopped);
     let session = until::<ControlSession>(&scene.store, "night", "Stopped", stopped).await;
     let message = session.status.unwrap().message.unwrap();
@@ -208,7 +169,7 @@ async fn a_canary_takes_what_it_lists_and_is_over_when_a_rule_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_an_action_at_its_next_step_and_it_says_what_was_done() {
-    let scene = Scene::new("perm-stop", &[&["--controllers", "observer,planner,session,soak,gc"]], |_| {}).await;
+    let scene = scene("perm-stop", &ALL_BUT_ACTUATOR, |_| {}).await;
     let proxy = Proxy::new(scene.example.path());
     let arguments = ["--controllers", "actuator", "--docker", &proxy.url()];
     let _actuator = Daemon::start(&scene.url, scene.example.path(), &arguments);
@@ -218,7 +179,7 @@ async fn a_stop_ends_an_action_at_its_next_step_and_it_says_what_was_done() {
     proxy.caught().await;
     assert_eq!(scene.ctl(&["stop", "wicap", "--reason", "smoke"]).code, 0);
     proxy.release();
-    let run = scene.run_in(ActionPhase::Interrupted).await.status.unwrap();
+    let run = run_in(&scene, ActionPhase::Interrupted).await.status.unwrap();
     let message = run.message.unwrap();
     assert!(message.starts_with("it was executed") && message.contains("smoke"), "{message}");
     assert_eq!(run.steps.len(), 2, "{:#?}", run.steps);

@@ -8,6 +8,7 @@ pub mod docker;
 pub mod etcd;
 pub mod peer;
 pub mod proxy;
+pub mod scene;
 pub mod server;
 pub mod stops;
 pub mod storage;
