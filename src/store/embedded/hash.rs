@@ -1,7 +1,7 @@
 //! The hash by which etcd compares the data of two members, computed over the same bytes (etcd: `server/mvcc/hash.go`), so that
 //! this store can be compared with an etcd too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::refusal::Refusal;
 use super::tables::{NOWHERE, Place, Record, View};
@@ -10,22 +10,31 @@ use super::tables::{NOWHERE, Place, Record, View};
 ///
 /// Of what is older than the last compaction only that counts which is still there at the revision, so that it makes no
 /// difference how far the removal of the rest has got; unless nothing at all is there, and then every put counts that a compaction
-/// leaves. A deletion at the very revision of the compaction never counts: etcd before 3.5.15 removed it.
+/// leaves. A deletion at the very revision of the compaction never counts: etcd before 3.5.15 removed it. A key that was deleted
+/// and put again at the revision itself counts as not there: etcd's index stops at its first deletion.
 pub(crate) fn hash_kv(view: &View, revision: i64) -> Result<u32, Refusal> {
     // When each version was replaced.
     let mut replaced: HashMap<Place, i64> = HashMap::new();
-    let mut alive = 0_usize;
+    let mut there: HashSet<Place> = HashSet::new();
+    let mut put_again: HashSet<Place> = HashSet::new();
     for entry in view.revisions.range(..=(revision, i64::MAX))? {
         let (place, value) = entry?;
         let record = Record::decode(place.value(), value.value())?;
-        if record.before != NOWHERE
-            && replaced.insert(record.before, record.place.0).is_none()
-            && alive_at(view, record.before)?
-        {
-            alive -= 1;
+        if record.before != NOWHERE {
+            replaced.insert(record.before, record.place.0);
+            there.remove(&record.before);
         }
-        alive += usize::from(!record.is_deletion());
+        if record.is_deletion() {
+            continue;
+        }
+        // Two versions at one revision are a deletion and a put.
+        if record.before.0 == revision {
+            put_again.insert(record.place);
+        } else {
+            there.insert(record.place);
+        }
     }
+    let nothing_there = there.is_empty();
     let mut hash = crc32c::crc32c(b"key");
     for entry in view.revisions.range(..=(revision, i64::MAX))? {
         let (place, value) = entry?;
@@ -33,7 +42,10 @@ pub(crate) fn hash_kv(view: &View, revision: i64) -> Result<u32, Refusal> {
         let deletion = Record::decode(place, (0, 0, bytes))?.is_deletion();
         if place.0 <= view.compacted {
             let gone = replaced.get(&place);
-            let counts = gone.is_none_or(|at| alive == 0 && *at > view.compacted);
+            let counts = match gone {
+                None => nothing_there || !put_again.contains(&place),
+                Some(at) => nothing_there && *at > view.compacted,
+            };
             if deletion || !counts {
                 continue;
             }
@@ -42,11 +54,6 @@ pub(crate) fn hash_kv(view: &View, revision: i64) -> Result<u32, Refusal> {
         hash = crc32c::crc32c_append(hash, bytes);
     }
     Ok(hash)
-}
-
-/// Whether a version is in the file and no deletion, so that it was counted.
-fn alive_at(view: &View, place: Place) -> Result<bool, Refusal> {
-    Ok(view.reader().record(place)?.is_some_and(|record| !record.is_deletion()))
 }
 
 /// A revision as etcd's key bucket names it.
