@@ -28,6 +28,8 @@ fn process(store: &Store, identity: &str) -> CancellationToken {
         // Nobody asks it: the session controller knows no engine.
         engine: Engine::new("unix:///nowhere.sock").unwrap(),
         identity: identity.to_owned(),
+        data_dir: "/nowhere".into(),
+        audit_kept: wicap::controllers::audit::KEPT,
     };
     let ending = shutdown.clone();
     tokio::spawn(async move { run(context, &"session".parse().unwrap(), ending).await });

@@ -70,6 +70,10 @@ pub trait Object:
     + Sync
     + 'static
 {
+    /// Whether the audit log has a record of each change of its status. That of a stack is what was observed, and changes all
+    /// the time; what is decided and done on the ground of it is an ActionRun.
+    const AUDITED_STATUS: bool = true;
+
     /// What a schema cannot say: every rule this object breaks, in the order of the fields. Empty when it is valid.
     fn validate(&self) -> Vec<Violation>;
 

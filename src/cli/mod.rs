@@ -4,8 +4,8 @@
 //! a kind that is added to [`crate::api::registry`] is known to every verb.
 //!
 //! # Layout
-//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `crds`, `version`: one
-//!   file a verb
+//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `crds`, `version`:
+//!   one file a verb
 //! - `store`: the verbs on a store as a whole
 //! - `operator`: who runs the command
 //! - `kind`, `target`: what the words of a command line mean
@@ -16,6 +16,7 @@
 
 mod apply;
 mod approve;
+mod audit;
 pub mod crds;
 mod delete;
 mod describe;
@@ -43,7 +44,7 @@ use clap::{Parser, Subcommand};
 pub use error::Error;
 
 use crate::clock::Clock;
-use crate::store::{Store, StoreUrl};
+use crate::store::{Actor, Store, StoreUrl};
 
 /// Where the store is when nobody says so: the one that `wicapd run` brings with it.
 const DEFAULT_STORE: &str = "embedded";
@@ -82,6 +83,8 @@ enum Verb {
     Deny(approve::Deny),
     /// Say what is permitted, and why
     Policy(policy::Policy),
+    /// Show who did what, and prove that the record of it is whole
+    Audit(audit::Audit),
     /// Save or copy the store as a whole
     Store(store::Store),
     /// Print or write the CustomResourceDefinitions
@@ -124,6 +127,7 @@ impl Cli {
             Verb::Version(version) if !version.asks_the_store() => version.run(None, io).await,
             verb => {
                 let store = Store::connect(&self.store, Clock::system()).await?;
+                let store = store.acting_as(Actor::claimed(operator::operator()));
                 match verb {
                     Verb::Apply(apply) => apply.run(&store, io).await,
                     Verb::Get(get) => get.run(&store, io).await,
@@ -135,6 +139,7 @@ impl Cli {
                     Verb::Approve(approve) => approve.run(&store, io).await,
                     Verb::Deny(deny) => deny.run(&store, io).await,
                     Verb::Policy(policy) => policy.run(&store, io).await,
+                    Verb::Audit(audit) => audit.run(&store, io).await,
                     Verb::Version(version) => version.run(Some(&store), io).await,
                     Verb::Store(whole) => whole.run(&self.store, io).await,
                     Verb::Crds(crds) => crds.run(io),
@@ -184,6 +189,13 @@ mod tests {
             "policy explain --action restart_service",
             "policy explain --session s --action rm",
             "policy explain --run a --action stop_service",
+            "audit",
+            "audit list --lane work",
+            "audit list --verb Read",
+            "audit list --object pod/x",
+            "audit list --since soon",
+            "audit verify --head control=12",
+            "audit verify --head work=12:0",
             "store",
             "store snapshot",
             "store copy --from embedded",

@@ -5,10 +5,11 @@
 //! that works. Observer and actuator serve the stacks of one host, and are elected per host.
 //!
 //! # Layout
-//! - [`observer`], [`planner`], [`actuator`], [`session`], [`soak`], [`gc`]: the reconcilers
+//! - [`observer`], [`planner`], [`actuator`], [`session`], [`soak`], [`audit`], [`gc`]: the reconcilers
 //! - `runtime`: leadership, watches, queue, backoff: what they are all made of
 
 pub mod actuator;
+pub mod audit;
 mod backoff;
 pub mod gc;
 pub mod observer;
@@ -19,6 +20,7 @@ pub mod soak;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use tokio::task::JoinSet;
@@ -40,13 +42,16 @@ pub enum Controller {
     Session,
     /// Carries out soak runs.
     Soak,
+    /// Moves old records of the audit log out of the store.
+    Audit,
     /// Removes what nobody owns any more.
     Gc,
 }
 
 impl Controller {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Observer, Self::Planner, Self::Actuator, Self::Session, Self::Soak, Self::Gc];
+    pub const ALL: [Self; 7] =
+        [Self::Observer, Self::Planner, Self::Actuator, Self::Session, Self::Soak, Self::Audit, Self::Gc];
 
     /// Its name on the command line and in the store.
     #[must_use]
@@ -57,6 +62,7 @@ impl Controller {
             Self::Actuator => "actuator",
             Self::Session => "session",
             Self::Soak => "soak",
+            Self::Audit => "audit",
             Self::Gc => "gc",
         }
     }
@@ -104,6 +110,10 @@ pub struct Context {
     pub engine: Engine,
     /// Who this process is, for leader keys and claims.
     pub identity: String,
+    /// This host's data directory: what leaves the store is kept there.
+    pub data_dir: PathBuf,
+    /// Records of each lane of the audit log that stay in the store. When there are half as many more, the oldest are moved.
+    pub audit_kept: u64,
 }
 
 /// Runs the chosen reconcilers until `shutdown`, then ends them in good order.
@@ -117,6 +127,7 @@ pub async fn run(context: Context, selection: &Selection, shutdown: Cancellation
             Controller::Actuator => running.spawn(actuator::run(context, shutdown)),
             Controller::Session => running.spawn(session::run(context, shutdown)),
             Controller::Soak => running.spawn(soak::run(context, shutdown)),
+            Controller::Audit => running.spawn(audit::run(context, shutdown)),
             Controller::Gc => running.spawn(gc::run(context, shutdown)),
         };
     }
@@ -129,7 +140,7 @@ mod tests {
 
     #[test]
     fn controllers_are_chosen_by_name() {
-        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 6);
+        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 7);
         let some = "soak, planner".parse::<Selection>().unwrap();
         assert_eq!(some.0.into_iter().collect::<Vec<_>>(), [Controller::Planner, Controller::Soak]);
         assert!("planer".parse::<Selection>().unwrap_err().contains("found \"planer\""));

@@ -394,7 +394,7 @@ impl<K: Object> Api<K> {
             let revision = revision_of(&old)?;
             let finalizers = old.meta().finalizers.as_deref().unwrap_or_default();
             let outcome = if finalizers.is_empty() {
-                transaction().delete::<K>(name, revision).commit().await
+                transaction().delete(&old, revision).commit().await
             } else if old.meta().deletion_timestamp.is_some() {
                 return Ok(old);
             } else {
@@ -442,7 +442,7 @@ impl<K: Object> Api<K> {
         if !object.meta().finalizers.iter().flatten().all(|f| done.contains(f)) {
             return Ok(false);
         }
-        self.store.transaction().fence(fence).delete::<K>(name, revision_of(&object)?).commit().await?;
+        self.store.transaction().fence(fence).delete(&object, revision_of(&object)?).commit().await?;
         Ok(true)
     }
 }

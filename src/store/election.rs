@@ -33,6 +33,8 @@ const BELIEVED: Duration = Duration::from_millis(4_750);
 pub struct Fence {
     pub(super) key: String,
     pub(super) controller: String,
+    /// Which process leads, for the audit log.
+    pub(super) identity: String,
     /// Create revision of the leader key.
     pub token: i64,
 }
@@ -106,7 +108,7 @@ async fn attempt(store: &Store, controller: &str, key: &str, identity: &str) -> 
         }
     };
     let token = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
-    let fence = Fence { key: key.to_owned(), controller: controller.to_owned(), token };
+    let fence = Fence { key: key.to_owned(), controller: controller.to_owned(), identity: identity.to_owned(), token };
     let lost = CancellationToken::new();
     let renewal = tokio::spawn(renew(store.clone(), fence.clone(), lease, granted_at, lost.clone()));
     Ok(Some(Leadership { fence, lost, renewal }))

@@ -4,12 +4,15 @@
 //! /wicap.dev/<plural>/<name>            {apiVersion, kind, metadata, spec}   written by operators
 //! /wicap.dev/<plural>.status/<name>     {uid, finalized, status}             written by controllers
 //! /wicap.dev/leader/<controller>        the holder, bound to a lease
+//! /wicap.dev/audit/<lane>/<20-digit seq> a record of a change
+//! /wicap.dev/audit-head/<lane>          the last record's number and hash
 //! /wicap.dev/events/<name>              an Event, bound to a lease
 //! ```
 //!
 //! `.` and `/` are neighbours in ASCII, so one range holds both halves of a kind and nothing else.
 
 use super::StoreUrl;
+use super::audit::Lane;
 
 /// Makes keys, under the prefix of the store's URL.
 #[derive(Clone, Debug)]
@@ -49,6 +52,19 @@ impl Keys {
 
     pub(crate) fn leader(&self, controller: &str) -> String {
         format!("{}/leader/{controller}", self.root)
+    }
+
+    pub(crate) fn audit_head(&self, lane: Lane) -> String {
+        format!("{}/audit-head/{lane}", self.root)
+    }
+
+    pub(crate) fn audit_record(&self, lane: Lane, seq: u64) -> String {
+        format!("{}/audit/{lane}/{seq:020}", self.root)
+    }
+
+    /// First key and the key after the last of a lane's records.
+    pub(crate) fn audit_records(&self, lane: Lane) -> (String, String) {
+        (format!("{}/audit/{lane}/", self.root), format!("{}/audit/{lane}0", self.root))
     }
 
     pub(crate) fn event(&self, name: &str) -> String {

@@ -18,6 +18,7 @@
 //! - [`transaction`]: several writes at once, fenced
 //! - [`watch`]: the endless list-and-watch
 //! - [`election`]: who leads, by lease
+//! - [`audit`]: a record of every change, in its transaction
 //! - [`events`]: Events with counts
 //! - [`backup`]: a snapshot of all that a store holds, in a file
 //! - [`copy`]: all objects from one store into another
@@ -25,6 +26,7 @@
 //! - `keys`, `codec`, `selector`, [`url`], [`error`]: the small parts
 
 pub mod api;
+pub mod audit;
 pub mod backup;
 mod codec;
 pub mod copy;
@@ -40,13 +42,16 @@ pub mod watch;
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, KvClient, TlsOptions, WatchClient};
 use hyper_util::rt::TokioIo;
+use tokio::sync::Mutex;
 use tonic::transport::Endpoint;
 
 pub use api::{Api, DeleteParams, List, ListParams, Patch};
+pub use audit::Actor;
 pub use error::Error;
 pub use transaction::Transaction;
 pub use url::StoreUrl;
@@ -72,6 +77,10 @@ pub struct Store {
     url: StoreUrl,
     keys: Keys,
     clock: Clock,
+    /// Who writes, where no leader does.
+    actor: Arc<Actor>,
+    /// One of this process's recorded writes at a time.
+    audit_turn: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -129,7 +138,15 @@ impl Store {
     /// A store behind a client that was made elsewhere: a channel in memory, or one that fails on purpose.
     #[must_use]
     pub fn with_client(client: Client, url: StoreUrl, clock: Clock) -> Self {
-        Self { client, keys: Keys::new(&url), url, clock }
+        let actor = Arc::new(Actor::claimed("unknown"));
+        Self { client, keys: Keys::new(&url), url, clock, actor, audit_turn: Arc::default() }
+    }
+
+    /// The same store, for somebody whom the audit log is to name.
+    #[must_use]
+    pub fn acting_as(mut self, actor: Actor) -> Self {
+        self.actor = Arc::new(actor);
+        self
     }
 
     /// Typed access to one kind.

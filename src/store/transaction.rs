@@ -1,7 +1,10 @@
 //! Several writes at once: all of them, or none because something that they were decided on has changed.
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnOpResponse};
+use tokio::time::Instant;
 
+use super::audit::append::{Append, Change, Writer};
+use super::audit::record::Verb;
 use super::codec::{encode_spec, encode_status, revision_of};
 use super::election::Fence;
 use super::{Error, REQUEST_TIMEOUT, Store, innermost, refusal};
@@ -13,6 +16,18 @@ pub struct Transaction {
     store: Store,
     conditions: Vec<(Compare, String)>,
     writes: Vec<Write>,
+    /// Whose writes they are.
+    fence: Option<Fence>,
+    /// What the audit log is to say of them.
+    changes: Vec<Change>,
+}
+
+/// What came of an attempt that a condition did not end.
+enum Attempt {
+    /// It is done, at this revision.
+    Committed(i64),
+    /// Another record came first.
+    Overtaken,
 }
 
 struct Write {
@@ -24,13 +39,14 @@ struct Write {
 
 impl Transaction {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, conditions: Vec::new(), writes: Vec::new() }
+        Self { store, conditions: Vec::new(), writes: Vec::new(), fence: None, changes: Vec::new() }
     }
 
     /// Only while that leader leads.
     pub fn fence(mut self, fence: &Fence) -> Self {
         let compare = Compare::create_revision(fence.key.clone(), CompareOp::Equal, fence.token);
         self.conditions.push((compare, format!("the leadership of {}", fence.controller)));
+        self.fence = Some(fence.clone());
         self
     }
 
@@ -101,6 +117,7 @@ impl Transaction {
         let key = this.store.keys.spec(&plural, object.name());
         // A status that an earlier object of the name left behind would come to life again.
         let stale = this.store.keys.status(&plural, object.name());
+        this.changes.push(Change::spec(Verb::Create, &object, &key, &value));
         this.writes.push(Write { key: stale, value: None, lease: 0 });
         this.writes.push(Write { key, value: Some(value), lease: 0 });
         Ok(this)
@@ -126,6 +143,9 @@ impl Transaction {
         self.at_most(key.clone(), revision, &what);
         let value = encode_status(object, finalized)?;
         sized(object, value.len())?;
+        if K::AUDITED_STATUS {
+            self.changes.push(Change::status(object, &key, &value));
+        }
         self.writes.push(Write { key, value: Some(value), lease: 0 });
         Ok(self)
     }
@@ -139,17 +159,20 @@ impl Transaction {
         self.at_most(key.clone(), revision, &what);
         let value = encode_spec(object)?;
         sized(object, value.len())?;
+        let verb = if object.meta().deletion_timestamp.is_some() { Verb::Delete } else { Verb::Update };
+        self.changes.push(Change::spec(verb, object, &key, &value));
         self.writes.push(Write { key, value: Some(value), lease: 0 });
         Ok(self)
     }
 
     /// Deletes both halves, if the spec half has not changed since `revision`.
-    pub(super) fn delete<K: Object>(mut self, name: &str, revision: i64) -> Self {
-        let plural = K::plural(&());
+    pub(super) fn delete<K: Object>(mut self, object: &K, revision: i64) -> Self {
+        let (plural, name) = (K::plural(&()), object.name());
         let what = format!("{plural} \"{name}\"");
         let key = self.store.keys.spec(&plural, name);
         self.exists(key.clone(), &what);
         self.at_most(key.clone(), revision, &what);
+        self.changes.push(Change::gone::<K>(name, object.meta().uid.as_deref(), &key));
         self.writes.push(Write { key, value: None, lease: 0 });
         self.writes.push(Write { key: self.store.keys.status(&plural, name), value: None, lease: 0 });
         self
@@ -178,28 +201,60 @@ impl Transaction {
         self.conditions.push((Compare::mod_revision(key, CompareOp::Less, revision + 1), what.to_owned()));
     }
 
-    /// Commits, and returns the revision at which all of it happened.
+    /// Commits, with the audit log's records of it, and returns the revision at which all of it happened.
     ///
     /// # Errors
     /// [`Error::Conflict`] when a condition does not hold, and nothing was written. When no answer came: [`Error::Unreachable`]
     /// when a look shows that nothing was written; [`Error::Ambiguous`] when there can be no look, or it does not show which.
     pub async fn commit(self) -> Result<i64, Error> {
-        let operations: Vec<TxnOp> = self
-            .writes
-            .iter()
-            .map(|w| match &w.value {
-                Some(value) => {
-                    let options = (w.lease != 0).then(|| PutOptions::new().with_lease(w.lease));
-                    TxnOp::put(w.key.clone(), value.clone(), options)
-                }
-                None => TxnOp::delete(w.key.clone(), None),
-            })
-            .collect();
-        let txn = Txn::new().when(self.compares()).and_then(operations);
+        if self.changes.is_empty() {
+            return match self.attempt(None).await? {
+                Attempt::Committed(revision) => Ok(revision),
+                Attempt::Overtaken => Err(self.conflict().await),
+            };
+        }
+        // Who waits here would be overtaken there.
+        let _turn = self.store.audit_turn.lock().await;
+        let now = self.store.clock.now();
+        let mut log = Writer::new(&self.store, self.fence.as_ref(), &self.changes);
+        let begun = Instant::now();
+        loop {
+            let append = log.prepare(now).await?;
+            match self.attempt(Some(append)).await? {
+                Attempt::Committed(revision) => return Ok(revision),
+                // Another process has added a record meanwhile: nothing was written, and what this was decided on still held.
+                Attempt::Overtaken if begun.elapsed() < REQUEST_TIMEOUT => {}
+                Attempt::Overtaken => return Err(Error::Conflict { what: "the end of the audit log".to_owned() }),
+            }
+        }
+    }
+
+    async fn attempt(&self, append: Option<Append>) -> Result<Attempt, Error> {
+        let writes = self.writes.iter().map(|w| match &w.value {
+            Some(value) => {
+                let options = (w.lease != 0).then(|| PutOptions::new().with_lease(w.lease));
+                TxnOp::put(w.key.clone(), value.clone(), options)
+            }
+            None => TxnOp::delete(w.key.clone(), None),
+        });
+        let all = Txn::new().when(self.compares());
+        let recorded = append.is_some();
+        // The log's own comparison is a transaction inside: that it fails is told apart from a condition that does not hold.
+        let txn = match append {
+            None => all.and_then(writes.collect::<Vec<_>>()),
+            Some(append) => {
+                let operations: Vec<TxnOp> = writes.chain(append.puts).collect();
+                all.and_then([TxnOp::txn(Txn::new().when(append.compares).and_then(operations))])
+            }
+        };
         let mut client = self.store.kv();
         let reason = match tokio::time::timeout(REQUEST_TIMEOUT, client.txn(txn)).await {
             Ok(Ok(answer)) if answer.succeeded() => {
-                return Ok(answer.header().map_or(0, etcd_client::ResponseHeader::revision));
+                let inside = |op: TxnOpResponse| matches!(op, TxnOpResponse::Txn(inner) if inner.succeeded());
+                if recorded && !answer.op_responses().into_iter().any(inside) {
+                    return Ok(Attempt::Overtaken);
+                }
+                return Ok(Attempt::Committed(answer.header().map_or(0, etcd_client::ResponseHeader::revision)));
             }
             Ok(Ok(_)) => return Err(self.conflict().await),
             Ok(Err(e)) => match refusal(&e) {
@@ -208,7 +263,7 @@ impl Transaction {
             },
             Err(_) => format!("no answer within {REQUEST_TIMEOUT:?}"),
         };
-        self.look_up(reason).await
+        self.look_up(reason).await.map(Attempt::Committed)
     }
 
     fn compares(&self) -> Vec<Compare> {

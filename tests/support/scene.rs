@@ -13,7 +13,7 @@ pub const KILLED: [&str; 2] = ["kill processor", "die processor"];
 pub const MENDED: [&str; 3] = ["kill processor", "die processor", "start processor"];
 
 /// Every controller but the one that acts.
-pub const ALL_BUT_ACTUATOR: [&str; 2] = ["--controllers", "observer,planner,session,soak,gc"];
+pub const ALL_BUT_ACTUATOR: [&str; 2] = ["--controllers", "observer,planner,session,soak,audit,gc"];
 
 pub struct Scene {
     pub daemons: Vec<Daemon>,

@@ -7,6 +7,8 @@ use crate::api::validate::{Check, quoted};
 use crate::api::{Object, Violation, stop};
 
 impl Object for WicapStack {
+    const AUDITED_STATUS: bool = false;
+
     fn validate(&self) -> Vec<Violation> {
         let spec = &self.spec;
         let mut check = Check::new();

@@ -102,10 +102,15 @@ pub struct Served {
 }
 
 impl Serving {
+    /// The data directory, of whatever store.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_path)
+    }
+
     /// Opens the store and answers on every address. All addresses are had before the first is answered on.
     pub async fn start(self, shutdown: CancellationToken) -> Result<Served, Failure> {
         let failed = |e: &dyn std::fmt::Display| Failure::Start(e.to_string());
-        let directory = DataDir::take(&self.data_dir.unwrap_or_else(default_path)).map_err(|e| failed(&e))?;
+        let directory = DataDir::take(&self.data_dir()).map_err(|e| failed(&e))?;
         let path = directory.path().to_owned();
         let addresses = if self.listen.is_empty() { vec![Listen::Unix(directory.socket())] } else { self.listen };
         let inside = |address: &Listen| matches!(address, Listen::Unix(socket) if socket.parent() == Some(&path));

@@ -4,6 +4,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use wicap::api::stack::default_host;
 use wicap::clock::Clock;
+use wicap::controllers::audit::KEPT;
 use wicap::controllers::{Context, Selection, run};
 use wicap::observe::engine::Engine;
 use wicap::store::{Store, StoreUrl};
@@ -19,7 +20,7 @@ pub struct Run {
     store: StoreUrl,
     #[command(flatten)]
     serving: Serving,
-    /// Which controllers: all, or some of observer,planner,actuator,session,soak,gc.
+    /// Which controllers: all, or some of observer,planner,actuator,session,soak,audit,gc.
     #[arg(long, default_value = "all", value_name = "NAMES")]
     controllers: Selection,
     /// The host whose stacks the observer and the actuator serve: those whose spec.host is this name.
@@ -28,6 +29,10 @@ pub struct Run {
     /// The Docker engine of that host.
     #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock", value_name = "URL")]
     docker: String,
+    /// Records of each lane of the audit log that stay in the store. When there are half as many more, the oldest are moved into
+    /// compressed files of the data directory.
+    #[arg(long, default_value_t = KEPT, value_name = "COUNT")]
+    audit_keep: u64,
 }
 
 impl Run {
@@ -35,6 +40,7 @@ impl Run {
         let engine = Engine::new(&self.docker).map_err(|e| Failure::Start(format!("--docker: {e}")))?;
         let identity = format!("{}-{}-{}", self.host, std::process::id(), &uuid::Uuid::new_v4().to_string()[..8]);
         let shutdown = until_told_to_end()?;
+        let data_dir = self.serving.data_dir();
         // The store goes on until the controllers have said their last word to it.
         let store_shutdown = CancellationToken::new();
         let (store, served) = if self.store.is_embedded() {
@@ -46,7 +52,7 @@ impl Run {
             (store.map_err(|e| Failure::Start(format!("--store: {e}")))?, None)
         };
         tracing::info!(store = %store.url(), host = self.host, docker = self.docker, identity, "wicapd is running");
-        let context = Context { store, host: self.host, engine, identity };
+        let context = Context { store, host: self.host, engine, identity, data_dir, audit_kept: self.audit_keep };
         let Some(served) = served else {
             run(context, &self.controllers, shutdown).await;
             return Ok(());
