@@ -126,6 +126,8 @@ mod tests {
     use super::*;
     use crate::store::audit::record::tests::sample;
 
+    type Change = fn(&mut Vec<Entry>);
+
     fn entries() -> Vec<Entry> {
         let mut previous = String::new();
         (4..8)
@@ -142,7 +144,6 @@ mod tests {
         let good = entries();
         assert_eq!(whole(Lane::Control, &good).unwrap(), Some((4, 7)));
         assert_eq!(whole(Lane::Control, &[]).unwrap(), None);
-        type Change = fn(&mut Vec<Entry>);
         let table: &[(&str, Change)] = &[
             ("one is missing", |e| drop(e.remove(2))),
             ("one is altered", |e| e[1].bytes[20] ^= 1),

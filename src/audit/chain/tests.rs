@@ -117,11 +117,12 @@ fn a_log_as_it_was_written_is_whole() {
     assert_eq!(empty.found(), Vec::<String>::new());
 }
 
+type Tamper = fn(&mut Log);
+
 /// What is done to the log, and what is to be found first. Nothing of these may pass, and what is named must be what was touched.
 #[test]
 fn every_kind_of_tampering_is_found_and_named() {
     use Lane::{Control, Intent};
-    type Tamper = fn(&mut Log);
     let table: &[(&str, Tamper, &str)] = &[
         ("a field is altered", |log| replace(log.at(Control, 5), "r-5", "r-6"), "control: record 5 was altered"),
         (
