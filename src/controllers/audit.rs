@@ -39,7 +39,7 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                             told.remove(&lane);
                         }
                         Err(error @ Error::Store(_)) => {
-                            tracing::warn!(%lane, %error, "the audit log is left for the next look")
+                            tracing::warn!(%lane, %error, "the audit log is left for the next look");
                         }
                         Err(error) if told.insert(lane) => {
                             tracing::error!(%lane, %error, "old records of the audit log cannot be moved out of the store");
