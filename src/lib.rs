@@ -12,7 +12,8 @@
 //! - [`observe`]: what is true: containers, compose configuration, probes.
 //! - [`plan`]: pure decisions: drift, ladder, authorisation.
 //! - [`act`]: the allowlisted actions and their verification.
-//! - [`audit`]: redaction of what is stored, logged or shown.
+//! - [`audit`]: redaction of what is stored, logged or shown; whether the audit log is whole.
+//! - [`stop_file`]: an emergency stop that needs no store.
 //! - [`controllers`]: one file a reconciler.
 //! - [`cli`]: `wicapctl`, one file a verb.
 //!
@@ -26,4 +27,5 @@ pub mod clock;
 pub mod controllers;
 pub mod observe;
 pub mod plan;
+pub mod stop_file;
 pub mod store;

@@ -30,6 +30,7 @@ fn process(store: &Store, identity: &str) -> CancellationToken {
         identity: identity.to_owned(),
         data_dir: "/nowhere".into(),
         audit_kept: wicap::controllers::audit::KEPT,
+        stop_file: wicap::stop_file::StopFile::of("/nowhere".as_ref()),
     };
     let ending = shutdown.clone();
     tokio::spawn(async move { run(context, &"session".parse().unwrap(), ending).await });

@@ -12,7 +12,7 @@ pub const AVAILABLE: &str = "Available";
 pub const ESCALATED: &str = "Escalated";
 /// Session: whether actions may be taken in its name now.
 pub const ACTIVE: &str = "Active";
-/// Policy: whether its rules can be used as they are written.
+/// Policy: whether it, and all policies together, leave something to do on the stacks that there are.
 pub const ACCEPTED: &str = "Accepted";
 /// Soak run and action run: whether it has come to its end.
 pub const COMPLETE: &str = "Complete";

@@ -30,6 +30,12 @@ pub const ACTION_SHADOWED: &str = "ActionShadowed";
 pub const ACTION_INTERRUPTED: &str = "ActionInterrupted";
 /// Actuator: an action was refused when it was about to be claimed.
 pub const ACTION_DENIED: &str = "ActionDenied";
+/// Policy controller: the policy leaves something to do.
+pub const POLICY_ACCEPTED: &str = "Accepted";
+/// Policy controller: the policy lets nothing happen anywhere.
+pub const POLICY_ALLOWS_NOTHING: &str = "AllowsNothing";
+/// Policy controller: all policies together let nothing happen on a stack.
+pub const POLICIES_CONTRADICT: &str = "Contradiction";
 /// Session controller: a session moved to another phase.
 pub const SESSION_PHASE: &str = "SessionPhase";
 /// Soak controller: a run moved to another phase.

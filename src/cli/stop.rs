@@ -2,11 +2,14 @@
 
 use clap::Args;
 
+use super::error::code;
 use super::operator::operator;
 use super::{Error, Io};
 use crate::api::stack::WicapStack;
 use crate::api::stop::{ALL, EmergencyStop, EmergencyStopSpec};
 use crate::api::{GROUP, Object};
+use crate::stop_file::StopFile;
+use crate::store::embedded::data_dir::default_path;
 use crate::store::{self, DeleteParams, Store};
 
 /// Arguments of `stop`.
@@ -56,11 +59,34 @@ impl Stop {
         for name in self.scope.names() {
             match self.stop(name, store, io).await {
                 Err(e) if e.is_output() => return Err(e),
-                Err(e) => errors.push(e),
+                Err(e) => {
+                    if name == ALL && e.exit_code() == code::UNREACHABLE {
+                        self.without_the_store(io)?;
+                    }
+                    errors.push(e);
+                }
                 Ok(()) => {}
             }
         }
         Error::all(errors)
+    }
+
+    /// Makes this host's stop file, where there is a data directory: without the store nothing else can be done.
+    fn without_the_store(&self, io: &mut Io<'_>) -> Result<(), Error> {
+        let data_dir = default_path();
+        let file = StopFile::of(&data_dir);
+        if !data_dir.is_dir() {
+            return Ok(());
+        }
+        match file.write(&format!("{} (by {})", self.reason, operator())) {
+            Ok(()) => writeln!(
+                io.err,
+                "{} is there: the wicapd of this directory starts nothing, and stops everybody when it reaches the store",
+                file.path().display()
+            )?,
+            Err(e) => writeln!(io.err, "Warning: the stop file {} cannot be written: {e}", file.path().display())?,
+        }
+        Ok(())
     }
 
     async fn stop(&self, name: &str, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
@@ -102,6 +128,10 @@ impl Resume {
                 Err(store::Error::NotFound { .. }) => writeln!(io.err, "there is no stop of {}", whom(name))?,
                 Err(e) => errors.push(e.into()),
             }
+        }
+        let file = StopFile::of(&default_path());
+        if file.holds().is_some() {
+            writeln!(io.err, "Warning: the stop file {} stops everything until it is removed", file.path().display())?;
         }
         if let Ok(left) = stops.list(&store::ListParams::default()).await {
             let names: Vec<_> = left.items.iter().map(Object::name).collect();

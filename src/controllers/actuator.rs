@@ -18,36 +18,31 @@
 //! nothing is claimed after a stop was committed. Caveat: a call that was made by a process that died is known by its effect
 //! only; one that had none within its time ends as Failed, and the planner decides again.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+pub mod claim;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::claim::{Claimed, Claims, Look, Question, step, time_limit};
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
-use crate::act::{Actor, default_timeout, precondition};
-use crate::api::action::{
-    ActionPhase, ActionRun, ActionRunStatus, Claim, ContainerFact, Decision, GateVerdict, Step, StepKind, Tier, Verification,
-};
+use crate::act::{Actor, precondition};
+use crate::api::action::{ActionPhase, ActionRun, ActionRunStatus, Claim, StepKind, Verification};
 use crate::api::approval::Approval;
-use crate::api::elevation::Elevation;
-use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
 use crate::api::stack::WicapStack;
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::audit::redact::redact;
 use crate::observe::compose::ComposeCli;
-use crate::plan::authorise::{self, Facts, Request, authorise};
-use crate::plan::cause::{Standing, standing};
+use crate::plan::authorise;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
-use crate::store::{Error, List, ListParams};
 
 /// Wait before an action that must let another one end is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -86,7 +81,13 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let actuator = Arc::new(Actuator {
                 actor: Actor::new(context.engine.clone(), ComposeCli::new(context.engine.url())),
                 recorder: Recorder::new(context.store.clone(), Controller::Actuator.as_str(), &context.host),
-                claims: Mutex::default(),
+                claims: Claims::new(
+                    context.store.clone(),
+                    fence.clone(),
+                    &context.host,
+                    &context.identity,
+                    context.stop_file.clone(),
+                ),
                 stops,
                 stop_told,
                 fence,
@@ -103,46 +104,11 @@ struct Actuator {
     fence: Fence,
     actor: Actor,
     recorder: Recorder,
-    /// By stack: held from the reads to the claim, so that what was counted is still so.
-    claims: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    claims: Claims,
     /// For actions that are under way. A claim reads the stops afresh, and compares that there is none.
     stops: reflector::Store<EmergencyStop>,
     /// Changes with them.
     stop_told: watch::Receiver<()>,
-}
-
-/// What came of an attempt to claim.
-enum Claimed {
-    /// It is ours: execute it on that stack.
-    Ours(Box<ActionRun>, Box<WicapStack>),
-    /// It has ended without an execution.
-    Over,
-    /// Not now.
-    Wait,
-    /// A person has until then to agree.
-    Asked(Time),
-    /// Another host's.
-    NotOurs,
-}
-
-/// What an action is decided on, read at once.
-struct World {
-    stack: Option<WicapStack>,
-    session: Option<ControlSession>,
-    policies: List<ControlPolicy>,
-    stops: List<EmergencyStop>,
-    elevations: Vec<Elevation>,
-    approval: Option<Approval>,
-    actions: Vec<ActionRun>,
-}
-
-/// What was decided, and on the strength of what.
-struct Judged {
-    decision: Decision,
-    elevation: Option<Elevation>,
-    approval: Option<Approval>,
-    /// Whether only a person's word is missing.
-    awaits_approval: bool,
 }
 
 impl Actuator {
@@ -150,11 +116,15 @@ impl Actuator {
         match run.status.as_ref().map_or(ActionPhase::Pending, |s| s.phase) {
             ActionPhase::Pending | ActionPhase::AwaitingApproval => match self.claim(run).await? {
                 Claimed::Ours(run, stack) => self.execute(*run, &stack).await?,
-                Claimed::Wait => return Ok(Action::requeue(LOOK_AGAIN)),
-                Claimed::Asked(until) => {
+                Claimed::Ended(run, status, phase) => {
+                    self.finish(&run, *status, phase, self.context.store.clock().now()).await?;
+                }
+                Claimed::Ask(question) => {
+                    let until = self.await_approval(*question).await?;
                     return Ok(Action::requeue(elapsed(self.context.store.clock().now(), until)));
                 }
-                Claimed::Over | Claimed::NotOurs => {}
+                Claimed::Wait => return Ok(Action::requeue(LOOK_AGAIN)),
+                Claimed::NotOurs => {}
             },
             ActionPhase::Running => self.take_over(run).await?,
             _ => {}
@@ -162,143 +132,29 @@ impl Actuator {
         Ok(Action::await_change())
     }
 
-    async fn read(&self, run: &ActionRun) -> Result<World, Error> {
-        let store = &self.context.store;
-        let everything = ListParams::default();
-        let of_stack = ListParams { fields: Some(format!("spec.stack={}", run.spec.stack)), ..ListParams::default() };
-        let (stacks, sessions, runs) = (store.api(), store.api(), store.api());
-        let (policies, stops, elevations, approvals) = (store.api(), store.api(), store.api(), store.api());
-        let (stack, session, policies, stops, elevations, approval, actions) = tokio::try_join!(
-            stacks.get_opt(&run.spec.stack),
-            sessions.get_opt(&run.spec.session),
-            policies.list(&everything),
-            stops.list(&everything),
-            elevations.list(&everything),
-            approvals.get_opt(run.name()),
-            runs.list(&of_stack),
-        )?;
-        let (elevations, actions) = (elevations.items, actions.items);
-        Ok(World { stack, session, policies, stops, elevations, approval, actions })
+    async fn claim(&self, run: &ActionRun) -> Result<Claimed, claim::Error> {
+        let look = async |stack: &WicapStack, run: &ActionRun| {
+            let (action, target) = (run.spec.action, &run.spec.target);
+            let before = self.actor.facts(&stack.spec, target).await?;
+            let command = match precondition(action, &before) {
+                Ok(()) => Ok(self.actor.command(&stack.spec, action, target, &before)?),
+                Err(why) => Err(why),
+            };
+            Ok(Look { before, command })
+        };
+        self.claims.claim(run, look).await
     }
 
-    async fn claim(&self, run: &ActionRun) -> Result<Claimed, ReconcileError> {
-        let lock = Arc::clone(self.claims.lock().await.entry(run.spec.stack.clone()).or_default());
-        let _counting = lock.lock().await;
-        let world = self.read(run).await?;
-        // The cache may lag behind our own writes; what counts is what is stored.
-        let Some(run) = world.actions.iter().find(|a| a.name() == run.name() && a.metadata.uid == run.metadata.uid) else {
-            return Ok(Claimed::Over);
-        };
-        if run.status.as_ref().is_some_and(|s| !s.phase.is_asked()) {
-            return Ok(Claimed::Over);
-        }
+    /// Has a person asked. Returns until when the answer is waited for.
+    async fn await_approval(&self, question: Question) -> Result<Time, ReconcileError> {
+        let Question { run, stack, session, decision } = question;
         let now = self.context.store.clock().now();
-        let Some(stack) = &world.stack else {
-            let gone = deny(authorise::RUNTIME_PLANE, format!("there is no WicapStack \"{}\"", run.spec.stack));
-            return self.end(run, ActionPhase::Denied, gone, now).await;
-        };
-        if stack.spec.host != self.context.host {
-            return Ok(Claimed::NotOurs);
-        }
-        let judged = decide(run, stack, &world, now);
-        let decision = judged.decision;
-        if judged.awaits_approval
-            && let Some(session) = &world.session
-            && !matches!(standing(run, stack, now), Standing::Gone(_))
-        {
-            return self.await_approval(run, stack, session, decision, now).await;
-        }
-        if decision.denied_by.as_deref() == Some(authorise::PRECONDITION) {
-            // Another action is under way; its end is a matter of seconds, and not a reason to refuse for good.
-            return Ok(Claimed::Wait);
-        }
-        if !decision.allowed && !judged.awaits_approval {
-            return self.end(run, ActionPhase::Denied, decision, now).await;
-        }
-        match standing(run, stack, now) {
-            Standing::Holds => {}
-            Standing::Unknown => return Ok(Claimed::Wait),
-            Standing::Gone(why) => {
-                let mut status = run.status.clone().unwrap_or_default();
-                status.message = Some(format!("not done: {why}"));
-                status.decision = Some(decision);
-                return self.finish(run, status, ActionPhase::Failed, now).await.map(|()| Claimed::Over);
-            }
-        }
-        // What waits for a person's word was turned away above, or its cause is gone.
-        if !decision.allowed {
-            return Ok(Claimed::Wait);
-        }
-        let before = self.actor.facts(&stack.spec, &run.spec.target).await?;
-        if let Err(why) = precondition(run.spec.action, &before) {
-            let mut status = run.status.clone().unwrap_or_default();
-            status.before = before;
-            status.message = Some(format!("not done: {why}"));
-            status.decision = Some(decision);
-            return self.finish(run, status, ActionPhase::Failed, now).await.map(|()| Claimed::Over);
-        }
-        let command = self.actor.command(&stack.spec, run.spec.action, &run.spec.target, &before)?;
-        if decision.shadow {
-            return self.shadow(run, before, &command, decision, now).await;
-        }
-        let mut claimed = run.clone();
-        let status = claimed.status.get_or_insert_default();
-        status.phase = ActionPhase::Running;
-        status.decision = Some(decision);
-        status.claim = Some(Claim { holder: self.context.identity.clone(), token: self.fence.token });
-        status.time_limit = Some(time_limit(run, &world.policies.items).into());
-        status.before = before;
-        status.started_at = Some(now);
-        status.steps = vec![step(StepKind::Execute, command, now)];
-        let mut transaction = self
-            .context
-            .store
-            .transaction()
-            .fence(&self.fence)
-            .put_status(&claimed)?
-            .spec_unchanged(stack)?
-            .absent::<EmergencyStop>(stop::ALL)
-            .absent::<EmergencyStop>(stack.name())
-            .none_newer::<ControlPolicy>(world.policies.revision);
-        for policy in &world.policies.items {
-            transaction = transaction.spec_unchanged(policy)?;
-        }
-        // Authorisation has refused an action without a session.
-        if let Some(session) = &world.session {
-            let mut used = session.clone();
-            count(&mut used, now);
-            transaction = transaction.spec_unchanged(session)?.put_status(&used)?;
-        }
-        if let Some(elevation) = &judged.elevation {
-            let mut used = elevation.clone();
-            used.status.get_or_insert_default().uses += 1;
-            transaction = transaction.spec_unchanged(elevation)?.put_status(&used)?;
-        }
-        if let Some(approval) = &judged.approval {
-            let mut used = approval.clone();
-            used.status.get_or_insert_default().used = true;
-            transaction = transaction.spec_unchanged(approval)?.put_status(&used)?;
-        }
-        let revision = transaction.commit().await?;
-        claimed.metadata.resource_version = Some(revision.to_string());
-        Ok(Claimed::Ours(Box::new(claimed), Box::new(stack.clone())))
-    }
-
-    /// Has a person asked, and waits for the answer until its deadline.
-    async fn await_approval(
-        &self,
-        run: &ActionRun,
-        stack: &WicapStack,
-        session: &ControlSession,
-        decision: Decision,
-        now: Time,
-    ) -> Result<Claimed, ReconcileError> {
         let mut status = run.status.clone().unwrap_or_default();
         let deadline = status.approval_deadline.unwrap_or_else(|| after(now, session.spec.approval.timeout.to_std()));
         // When the stack changes meanwhile, it is another question.
-        let digest = Some(authorise::digest(run, stack));
+        let digest = Some(authorise::digest(&run, &stack));
         if status.phase == ActionPhase::AwaitingApproval && status.digest == digest {
-            return Ok(Claimed::Asked(deadline));
+            return Ok(deadline);
         }
         let message = format!("a person has to agree by {deadline:.0}: wicapctl approve {}", run.name());
         status.phase = ActionPhase::AwaitingApproval;
@@ -307,42 +163,33 @@ impl Actuator {
         let mut asked = run.clone();
         asked.status = Some(status);
         self.context.store.api().replace_status(&asked, Some(&self.fence)).await?;
-        self.recorder.publish(run, Severity::Normal, reason::ACTION_AWAITS_APPROVAL, &message).await;
-        Ok(Claimed::Asked(deadline))
-    }
-
-    /// Says what would be done, and does nothing.
-    async fn shadow(
-        &self,
-        run: &ActionRun,
-        before: Vec<ContainerFact>,
-        command: &[String],
-        decision: Decision,
-        now: Time,
-    ) -> Result<Claimed, ReconcileError> {
-        let why = if run.spec.dry_run { "dryRun is set" } else { "the session's mode is Shadow" };
-        let mut status = run.status.clone().unwrap_or_default();
-        status.message = Some(format!("allowed, and not done: {why}; it would be: {}", command.join(" ")));
-        (status.decision, status.before) = (Some(decision), before);
-        self.finish(run, status, ActionPhase::Shadowed, now).await.map(|()| Claimed::Over)
+        self.recorder.publish(&run, Severity::Normal, reason::ACTION_AWAITS_APPROVAL, &message).await;
+        Ok(deadline)
     }
 
     /// The stop that holds for a stack, in words.
     fn stop_of(&self, stack: &str) -> Option<String> {
+        let file = &self.context.stop_file;
+        if let Some(reason) = file.holds() {
+            return Some(format!("the stop file {} holds: {reason:?}", file.path().display()));
+        }
         let found = [stop::ALL, stack].into_iter().find_map(|name| self.stops.get(&ObjectRef::new(name)))?;
         Some(format!("EmergencyStop \"{}\" holds: {:?} by {}", found.name(), found.spec.reason, found.spec.by))
     }
 
     /// Waits until a stop holds for a stack.
     async fn until_stopped(&self, stack: &str) -> String {
-        let mut told = self.stop_told.clone();
+        let (mut told, mut file) = (self.stop_told.clone(), self.context.stop_file.changes());
         loop {
             told.mark_unchanged();
+            file.mark_unchanged();
             if let Some(why) = self.stop_of(stack) {
                 return why;
             }
-            if told.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            tokio::select! {
+                Ok(()) = told.changed() => {}
+                Ok(()) = file.changed() => {}
+                else => std::future::pending::<()>().await,
             }
         }
     }
@@ -363,25 +210,6 @@ impl Actuator {
         let mut status = run.status.clone().unwrap_or_default();
         status.message = Some(format!("{done}; interrupted: {why}"));
         self.finish(run, status, ActionPhase::Interrupted, now).await
-    }
-
-    /// Ends an action that was not executed.
-    async fn end(
-        &self,
-        run: &ActionRun,
-        phase: ActionPhase,
-        decision: Decision,
-        now: Time,
-    ) -> Result<Claimed, ReconcileError> {
-        let mut status = run.status.clone().unwrap_or_default();
-        let denied = decision.denied_by.as_ref().and_then(|gate| decision.trace.iter().find(|v| v.gate == *gate));
-        status.message = Some(match denied {
-            Some(verdict) => format!("denied by {}: {}", verdict.gate, verdict.reason),
-            None => "not done".to_owned(),
-        });
-        status.decision = Some(decision);
-        self.finish(run, status, phase, now).await?;
-        Ok(Claimed::Over)
     }
 
     async fn execute(&self, run: ActionRun, stack: &WicapStack) -> Result<(), ReconcileError> {
@@ -514,81 +342,4 @@ impl Actuator {
         self.recorder.publish(run, severity, reason, &message).await;
         Ok(())
     }
-}
-
-/// Authorisation, on what was just read and on this host's directories.
-fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Judged {
-    let resolved = resolve(Path::new(&stack.spec.compose.directory));
-    let roots: Vec<(String, PathBuf)> = world
-        .policies
-        .items
-        .iter()
-        .flat_map(|p| &p.spec.allowed_roots)
-        // A root that does not exist here holds nothing.
-        .filter_map(|root| Some((root.clone(), resolve(Path::new(root)).ok()?)))
-        .collect();
-    let sessions: Vec<ControlSession> = world.session.iter().cloned().collect();
-    let request = Request {
-        stack,
-        action: run.spec.action,
-        target: &run.spec.target,
-        session: &run.spec.session,
-        run: Some(run.name()),
-        planning: false,
-    };
-    let approvals: Vec<Approval> = world.approval.iter().cloned().collect();
-    let facts = Facts {
-        sessions: &sessions,
-        policies: &world.policies.items,
-        stops: &world.stops.items,
-        elevations: &world.elevations,
-        approvals: &approvals,
-        actions: &world.actions,
-        directory: Some(resolved.as_deref().map_err(String::as_str)),
-        roots: &roots,
-        now,
-    };
-    let decision = authorise(&request, &facts);
-    let destructive = run.spec.action.tier() == Tier::Destructive;
-    Judged {
-        awaits_approval: authorise::awaits_approval(&request, &facts, &decision),
-        elevation: authorise::elevation(&request, &facts).filter(|_| destructive).cloned(),
-        approval: authorise::approval(&request, &facts).cloned(),
-        decision,
-    }
-}
-
-fn step(kind: StepKind, command: Vec<String>, now: Time) -> Step {
-    Step { kind, command, started_at: now, finished_at: None, exit_code: None, output: None }
-}
-
-fn deny(gate: &str, reason: String) -> Decision {
-    let verdict = GateVerdict { gate: gate.to_owned(), allowed: false, reason, object: None, field: None, fix: None };
-    Decision { allowed: false, denied_by: Some(gate.to_owned()), shadow: false, trace: vec![verdict] }
-}
-
-/// How long the execution of an action may take.
-fn time_limit(run: &ActionRun, policies: &[ControlPolicy]) -> Duration {
-    let status = run.status.as_ref();
-    if let Some(limit) = status.and_then(|s| s.time_limit) {
-        return limit.to_std();
-    }
-    let asked = run.spec.timeout.map_or_else(|| default_timeout(run.spec.action), crate::api::Duration::to_std);
-    authorise::time_limit(run.spec.action, asked, policies)
-}
-
-/// Counts one action in the session's usage, and drops what has left the budget's window.
-fn count(session: &mut ControlSession, now: Time) {
-    let budget = session.spec.budget.clone();
-    let usage = &mut session.status.get_or_insert_default().usage;
-    usage.actions = usage.actions.saturating_add(1);
-    if let Some(budget) = budget {
-        usage.recent.retain(|at| elapsed(*at, now) < budget.window.to_std());
-        usage.recent.push(now);
-    }
-}
-
-/// A path with every symbolic link followed.
-fn resolve(path: &Path) -> Result<PathBuf, String> {
-    std::fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()))
 }

@@ -5,15 +5,18 @@
 //! that works. Observer and actuator serve the stacks of one host, and are elected per host.
 //!
 //! # Layout
-//! - [`observer`], [`planner`], [`actuator`], [`session`], [`soak`], [`audit`], [`gc`]: the reconcilers
+//! - [`observer`], [`planner`], [`actuator`], [`session`], [`policy`], [`soak`], [`audit`], [`gc`]: the reconcilers
+//! - [`local_stop`]: what is no reconciler: the stop file of this host, for everybody
 //! - `runtime`: leadership, watches, queue, backoff: what they are all made of
 
 pub mod actuator;
 pub mod audit;
 mod backoff;
 pub mod gc;
+pub mod local_stop;
 pub mod observer;
 pub mod planner;
+pub mod policy;
 mod runtime;
 pub mod session;
 pub mod soak;
@@ -27,6 +30,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::observe::engine::Engine;
+use crate::stop_file::StopFile;
 use crate::store::Store;
 
 /// The reconcilers that a process can run.
@@ -40,6 +44,8 @@ pub enum Controller {
     Actuator,
     /// Opens and closes sessions.
     Session,
+    /// Says of policies whether they leave anything to do.
+    Policy,
     /// Carries out soak runs.
     Soak,
     /// Moves old records of the audit log out of the store.
@@ -50,8 +56,8 @@ pub enum Controller {
 
 impl Controller {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Observer, Self::Planner, Self::Actuator, Self::Session, Self::Soak, Self::Audit, Self::Gc];
+    pub const ALL: [Self; 8] =
+        [Self::Observer, Self::Planner, Self::Actuator, Self::Session, Self::Policy, Self::Soak, Self::Audit, Self::Gc];
 
     /// Its name on the command line and in the store.
     #[must_use]
@@ -61,6 +67,7 @@ impl Controller {
             Self::Planner => "planner",
             Self::Actuator => "actuator",
             Self::Session => "session",
+            Self::Policy => "policy",
             Self::Soak => "soak",
             Self::Audit => "audit",
             Self::Gc => "gc",
@@ -114,11 +121,15 @@ pub struct Context {
     pub data_dir: PathBuf,
     /// Records of each lane of the audit log that stay in the store. When there are half as many more, the oldest are moved.
     pub audit_kept: u64,
+    /// What stops this host even when the store cannot be reached.
+    pub stop_file: StopFile,
 }
 
 /// Runs the chosen reconcilers until `shutdown`, then ends them in good order.
 pub async fn run(context: Context, selection: &Selection, shutdown: CancellationToken) {
     let mut running = JoinSet::new();
+    let (store, file) = (context.store.clone(), context.stop_file.clone());
+    running.spawn(local_stop::run(store, file, context.host.clone(), shutdown.clone()));
     for controller in &selection.0 {
         let (context, shutdown) = (context.clone(), shutdown.clone());
         match controller {
@@ -126,6 +137,7 @@ pub async fn run(context: Context, selection: &Selection, shutdown: Cancellation
             Controller::Planner => running.spawn(planner::run(context, shutdown)),
             Controller::Actuator => running.spawn(actuator::run(context, shutdown)),
             Controller::Session => running.spawn(session::run(context, shutdown)),
+            Controller::Policy => running.spawn(policy::run(context, shutdown)),
             Controller::Soak => running.spawn(soak::run(context, shutdown)),
             Controller::Audit => running.spawn(audit::run(context, shutdown)),
             Controller::Gc => running.spawn(gc::run(context, shutdown)),
@@ -140,7 +152,7 @@ mod tests {
 
     #[test]
     fn controllers_are_chosen_by_name() {
-        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 7);
+        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 8);
         let some = "soak, planner".parse::<Selection>().unwrap();
         assert_eq!(some.0.into_iter().collect::<Vec<_>>(), [Controller::Planner, Controller::Soak]);
         assert!("planer".parse::<Selection>().unwrap_err().contains("found \"planer\""));

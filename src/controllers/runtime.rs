@@ -199,3 +199,12 @@ pub(crate) enum ReconcileError {
     #[error(transparent)]
     Act(#[from] crate::act::ActError),
 }
+
+impl From<super::actuator::claim::Error> for ReconcileError {
+    fn from(error: super::actuator::claim::Error) -> Self {
+        match error {
+            super::actuator::claim::Error::Store(error) => Self::Store(error),
+            super::actuator::claim::Error::Act(error) => Self::Act(error),
+        }
+    }
+}

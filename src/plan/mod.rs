@@ -21,6 +21,7 @@
 //! - [`canary`]: when a Canary session is over
 //! - [`decide`]: the plan
 //! - [`cause`]: whether an action's cause still stands at its claim
+//! - [`policies`]: whether the policies leave anything to do
 //! - [`soak`]: when checks are due, and the verdict
 
 pub mod authorise;
@@ -29,6 +30,7 @@ pub mod cause;
 pub mod decide;
 pub mod drift;
 pub mod ladder;
+pub mod policies;
 pub mod soak;
 
 mod episode;

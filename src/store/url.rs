@@ -68,7 +68,13 @@ impl FromStr for StoreUrl {
 }
 
 impl StoreUrl {
-    /// Whether it is the store of this host, which `wicapd run` brings with it.
+    /// The store of this host, which `wicapd run` brings with it.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self { place: Place::Embedded, prefix: String::new() }
+    }
+
+    /// Whether it is that.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.place == Place::Embedded

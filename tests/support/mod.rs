@@ -14,6 +14,7 @@ pub mod stops;
 pub mod storage;
 pub mod store;
 pub mod tls;
+pub mod turns;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -198,9 +199,12 @@ impl Daemon {
 
     /// SIGTERM, and its exit code.
     pub async fn end(&mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         self.ended().await
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until it has ended by itself, and returns its exit code.

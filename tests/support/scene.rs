@@ -13,7 +13,7 @@ pub const KILLED: [&str; 2] = ["kill processor", "die processor"];
 pub const MENDED: [&str; 3] = ["kill processor", "die processor", "start processor"];
 
 /// Every controller but the one that acts.
-pub const ALL_BUT_ACTUATOR: [&str; 2] = ["--controllers", "observer,planner,session,soak,audit,gc"];
+pub const ALL_BUT_ACTUATOR: [&str; 2] = ["--controllers", "observer,planner,session,policy,soak,audit,gc"];
 
 pub struct Scene {
     pub daemons: Vec<Daemon>,
@@ -21,7 +21,7 @@ pub struct Scene {
     pub example: Example,
     pub store: Store,
     pub url: String,
-    _server: Server,
+    pub server: Server,
 }
 
 impl Scene {
@@ -43,7 +43,7 @@ impl Scene {
         apply(&url, &[example.stack(stack), example.policy(), night]);
         until::<WicapStack>(&store, "wicap", "Available", available).await;
         let log = EngineLog::of(&example);
-        Self { daemons, log, example, store, url, _server: server }
+        Self { daemons, log, example, store, url, server }
     }
 
     pub fn kill(&self, service: &str) {

@@ -4,13 +4,18 @@ use std::path::PathBuf;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use wicap::api::stack::default_host;
+use wicap::clock::Clock;
+use wicap::controllers::local_stop;
+use wicap::stop_file::StopFile;
+use wicap::store::StoreUrl;
 use wicap::store::embedded::backup::restore;
 use wicap::store::embedded::data_dir::{DataDir, default_path};
 use wicap::store::embedded::listen::{Error, Listen, Listening, TlsFiles, open_directory};
 use wicap::store::embedded::snapshot::Trailer;
 use wicap::store::embedded::{Embedded, Options};
 
-use crate::{Failure, until_told_to_end};
+use crate::{Failure, stop_when_signalled, until_told_to_end};
 
 #[derive(Debug, clap::Args)]
 pub struct Store {
@@ -46,8 +51,13 @@ impl Store {
             return restore.run();
         }
         let shutdown = until_told_to_end()?;
-        let serving = self.serving.start(shutdown.clone()).await?;
-        serving.ended(&shutdown).await
+        let stop_file = StopFile::of(&self.serving.data_dir());
+        stop_when_signalled(&stop_file)?;
+        let served = self.serving.start(shutdown.clone()).await?;
+        let client = served.store.client().await.map_err(|e| Failure::Start(e.to_string()))?;
+        let store = wicap::store::Store::with_client(client, StoreUrl::embedded(), Clock::system());
+        tokio::spawn(local_stop::run(store, stop_file, default_host(), shutdown.clone()));
+        served.ended(&shutdown).await
     }
 }
 

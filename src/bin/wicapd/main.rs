@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use wicap::stop_file::StopFile;
 
 /// The C library's allocator asks the kernel for every few pages by which a thread's heap grows, and a commit takes many.
 #[global_allocator]
@@ -77,6 +78,19 @@ fn start_logging(format: LogFormat) {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),
     }
+}
+
+/// SIGUSR1 makes the stop file.
+fn stop_when_signalled(file: &StopFile) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::Start(format!("SIGUSR1: {e}"));
+    let mut told = signal(SignalKind::user_defined1()).map_err(failed)?;
+    let file = file.clone();
+    tokio::spawn(async move {
+        while told.recv().await.is_some() {
+            file.stop("told to by SIGUSR1");
+        }
+    });
+    Ok(())
 }
 
 /// Cancelled by SIGTERM or SIGINT.

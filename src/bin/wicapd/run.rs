@@ -7,10 +7,11 @@ use wicap::clock::Clock;
 use wicap::controllers::audit::KEPT;
 use wicap::controllers::{Context, Selection, run};
 use wicap::observe::engine::Engine;
+use wicap::stop_file::StopFile;
 use wicap::store::{Store, StoreUrl};
 
 use crate::embedded::Serving;
-use crate::{Failure, until_told_to_end};
+use crate::{Failure, stop_when_signalled, until_told_to_end};
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -20,7 +21,7 @@ pub struct Run {
     store: StoreUrl,
     #[command(flatten)]
     serving: Serving,
-    /// Which controllers: all, or some of observer,planner,actuator,session,soak,audit,gc.
+    /// Which controllers: all, or some of observer,planner,actuator,session,policy,soak,audit,gc.
     #[arg(long, default_value = "all", value_name = "NAMES")]
     controllers: Selection,
     /// The host whose stacks the observer and the actuator serve: those whose spec.host is this name.
@@ -41,6 +42,8 @@ impl Run {
         let identity = format!("{}-{}-{}", self.host, std::process::id(), &uuid::Uuid::new_v4().to_string()[..8]);
         let shutdown = until_told_to_end()?;
         let data_dir = self.serving.data_dir();
+        let stop_file = StopFile::of(&data_dir);
+        stop_when_signalled(&stop_file)?;
         // The store goes on until the controllers have said their last word to it.
         let store_shutdown = CancellationToken::new();
         let (store, served) = if self.store.is_embedded() {
@@ -52,7 +55,7 @@ impl Run {
             (store.map_err(|e| Failure::Start(format!("--store: {e}")))?, None)
         };
         tracing::info!(store = %store.url(), host = self.host, docker = self.docker, identity, "wicapd is running");
-        let context = Context { store, host: self.host, engine, identity, data_dir, audit_kept: self.audit_keep };
+        let context = Context { store, host: self.host, engine, identity, data_dir, audit_kept: self.audit_keep, stop_file };
         let Some(served) = served else {
             run(context, &self.controllers, shutdown).await;
             return Ok(());

@@ -263,6 +263,12 @@ impl Embedded {
     /// # Errors
     /// [`etcd_client::Error`], which does not happen to a channel that is made here.
     pub async fn client(&self) -> Result<Client, etcd_client::Error> {
+        Client::from_channel(etcd_client::Channel::Tonic(self.channel()), None).await
+    }
+
+    /// What a client in this process is made of.
+    #[must_use]
+    pub fn channel(&self) -> tonic::transport::Channel {
         let (handle, options) = (self.handle.clone(), self.options.clone());
         let connector = tower::service_fn(move |_| {
             let (handle, options) = (handle.clone(), options.clone());
@@ -274,8 +280,7 @@ impl Embedded {
                 Ok::<_, std::io::Error>(TokioIo::new(ours))
             }
         });
-        let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector);
-        Client::from_channel(etcd_client::Channel::Tonic(channel), None).await
+        Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
     }
 
     /// Waits until its file fails, or it is closed, and says why nothing is answered any more.
