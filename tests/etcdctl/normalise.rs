@@ -75,7 +75,7 @@ impl Chosen {
 
     /// The same text as another store would have said it.
     pub fn normalise(&self, said: &str) -> String {
-        let mut said: String = said.lines().map(|line| log_line(line) + "\n").collect();
+        let mut said: String = said.lines().filter_map(log_line).map(|line| line + "\n").collect();
         for (text, name) in &self.texts {
             said = said.replace(text.as_str(), name);
         }
@@ -101,14 +101,17 @@ fn sort_attached_keys(said: String) -> String {
     sorted.into_owned()
 }
 
-/// A line of etcdctl's own log: without when, to whom and how much; anything else as it is.
-fn log_line(line: &str) -> String {
+/// A line of etcdctl's own log: without when, to whom and how much; anything else as it is. Whether one that is told to end is in
+/// the middle of a request, and warns that it gave it up itself, is chance.
+fn log_line(line: &str) -> Option<String> {
     match serde_json::from_str::<serde_json::Value>(line) {
         Ok(serde_json::Value::Object(mut fields)) if fields.contains_key("level") => {
+            let gave_up =
+                fields.get("error").and_then(|e| e.as_str()).is_some_and(|e| e.ends_with("desc = context canceled"));
             fields.retain(|field, _| !["ts", "target", "took", "size"].contains(&field.as_str()));
-            serde_json::Value::Object(fields).to_string()
+            (!gave_up).then(|| serde_json::Value::Object(fields).to_string())
         }
-        _ => line.to_owned(),
+        _ => Some(line.to_owned()),
     }
 }
 
@@ -178,6 +181,14 @@ mod tests {
         ] {
             assert_eq!(chosen().normalise(said), expected);
         }
+    }
+
+    #[test]
+    fn that_a_command_gave_up_a_request_when_it_was_told_to_end_says_nothing_of_a_store() {
+        let line = |error: &str| format!("{{\"level\":\"warn\",\"ts\":1,\"error\":\"rpc error: code = {error}\"}}\n");
+        let chosen = Chosen::default();
+        assert_eq!(chosen.normalise(&("a\n".to_owned() + &line("Canceled desc = context canceled"))), "a\n");
+        assert_ne!(chosen.normalise(&line("Unavailable desc = the peer is gone")), "");
     }
 
     #[test]
