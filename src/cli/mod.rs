@@ -4,7 +4,7 @@
 //! a kind that is added to [`crate::api::registry`] is known to every verb.
 //!
 //! # Layout
-//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `crds`, `version`:
+//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `redact`, `crds`, `version`:
 //!   one file a verb
 //! - `store`: the verbs on a store as a whole
 //! - `operator`: who runs the command
@@ -30,6 +30,7 @@ pub mod merge;
 mod operator;
 mod policy;
 pub mod print;
+mod redact;
 mod stop;
 mod store;
 mod target;
@@ -87,6 +88,8 @@ enum Verb {
     Audit(audit::Audit),
     /// Save or copy the store as a whole
     Store(store::Store),
+    /// Take secrets out of standard input
+    Redact(redact::Redact),
     /// Print or write the CustomResourceDefinitions
     Crds(crds::Crds),
     /// Print the versions of this program and of the store
@@ -123,6 +126,7 @@ impl Cli {
     async fn dispatch(&self, io: &mut Io<'_>) -> Result<(), Error> {
         match &self.verb {
             Verb::Crds(crds) => crds.run(io),
+            Verb::Redact(redact) => redact.run(io),
             Verb::Store(whole) => whole.run(&self.store, io).await,
             Verb::Version(version) if !version.asks_the_store() => version.run(None, io).await,
             verb => {
@@ -143,6 +147,7 @@ impl Cli {
                     Verb::Version(version) => version.run(Some(&store), io).await,
                     Verb::Store(whole) => whole.run(&self.store, io).await,
                     Verb::Crds(crds) => crds.run(io),
+                    Verb::Redact(redact) => redact.run(io),
                 }
             }
         }

@@ -18,7 +18,8 @@ use super::process::{self, ProcessError};
 use crate::api::Violation;
 use crate::api::stack::Compose;
 use crate::api::validate::Check;
-use crate::audit::redact::redact;
+use crate::audit::redact::literals::secret_values;
+use crate::audit::redact::{known, redact};
 
 /// Kept of each output of an action: enough for the last words of a compose run with dozens of services.
 pub const OUTPUT_TAIL: usize = 64 * 1024;
@@ -167,6 +168,10 @@ impl ComposeCli {
     /// # Errors
     /// [`ComposeError::is_ambiguous`] tells whether it may have done something all the same.
     pub async fn run(&self, argv: &[String], compose: &Compose, timeout: Duration) -> Result<ProcessOutput, ComposeError> {
+        // A process that does not observe the stack has not read it. What Compose says could not be known to be clean then.
+        if !known::knows(&compose.project) {
+            let _ = self.config(compose).await;
+        }
         // A second later than our own limit, which ends it with a better word.
         let seconds = timeout.as_secs().saturating_add(1).to_string();
         let mut bounded: Vec<String> = ["timeout", "--kill-after=1", seconds.as_str()].map(str::to_owned).into();
@@ -197,6 +202,7 @@ impl ComposeCli {
         };
         let hash = ["config", "--hash", "*"];
         let (hashes, json) = tokio::try_join!(read(&[], &hash, ""), read(&[], &["config", "--format", "json"], ""))?;
+        learn_secrets(&compose.project, &json);
         let alone = read(&["--file", "-"], &hash, &without_dependencies(&hashes)?).await?;
         parse(&hashes, &alone, &json)
     }
@@ -263,6 +269,18 @@ struct ConfigService {
     #[serde(default)]
     #[allow(clippy::zero_sized_map_values)]
     depends_on: BTreeMap<String, serde::de::IgnoredAny>,
+    /// Read for the secrets that are to be kept out of every text, and dropped.
+    #[serde(default)]
+    environment: BTreeMap<String, Option<String>>,
+}
+
+/// Has the secret values of the services' environments taken out of every text from now on. What cannot be read as a configuration
+/// is refused by whoever asked for it.
+fn learn_secrets(project: &str, json: &str) {
+    let Ok(config) = serde_json::from_str::<Config>(json) else { return };
+    let variables = config.services.values().flat_map(|service| &service.environment);
+    let variables = variables.filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
+    known::learn(project, secret_values(variables));
 }
 
 /// Service and hash, line by line.

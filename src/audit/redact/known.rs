@@ -1,0 +1,54 @@
+//! The values that this process knows to be secret: those of the environments of the stacks that it has read. Whoever redacts need
+//! not know whose text it is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use super::literals::Redactor;
+
+/// What is known, by whose it is, and what is made of all of it.
+#[derive(Default)]
+struct Known {
+    values: BTreeMap<String, Vec<String>>,
+    redactor: Arc<Redactor>,
+}
+
+static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
+
+/// Has these values, and no others of that owner (a compose project), taken out of every text from now on.
+pub fn learn(owner: &str, values: Vec<String>) {
+    // What is known stays right when somebody panics who holds it: nothing of it is half done.
+    if KNOWN.read().unwrap_or_else(PoisonError::into_inner).values.get(owner) == Some(&values) {
+        return;
+    }
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    known.values.insert(owner.to_owned(), values);
+    known.redactor = Arc::new(Redactor::new(known.values.values().flatten().cloned()));
+}
+
+/// Whether an owner's values are known.
+#[must_use]
+pub fn knows(owner: &str) -> bool {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).values.contains_key(owner)
+}
+
+/// What takes out all that is known.
+pub(super) fn redactor() -> Arc<Redactor> {
+    Arc::clone(&KNOWN.read().unwrap_or_else(PoisonError::into_inner).redactor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::redact;
+    use super::*;
+
+    #[test]
+    fn what_an_owner_no_longer_has_is_no_longer_taken_out() {
+        assert!(!knows("known-test"));
+        learn("known-test", vec!["quagmire-7193".to_owned(), "zeppelin-2048".to_owned()]);
+        assert!(knows("known-test"));
+        assert_eq!(redact("it says quagmire-7193 and zeppelin-2048"), "it says [redacted] and [redacted]");
+        learn("known-test", vec!["zeppelin-2048".to_owned()]);
+        assert_eq!(redact("it says quagmire-7193 and zeppelin-2048"), "it says quagmire-7193 and [redacted]");
+    }
+}
