@@ -225,7 +225,7 @@ async fn the_status_of_a_deleted_object_does_not_come_to_life_in_the_next_one_of
     let old = api.create(&stop("a", "one")).await.unwrap();
     let old = api.replace_status(&since(old, 1), None).await.unwrap();
     api.delete("a", &DeleteParams::default()).await.unwrap();
-    assert!(keys(&server).await.is_empty(), "both halves are gone");
+    assert_eq!(keys(&server).await, ["/wicap.dev/emergencystops.status/a"], "who deletes intent may touch no status");
     let late = api.replace_status(&since(old.clone(), 2), None).await;
     assert!(matches!(late, Err(Error::Conflict { .. })), "{late:?}");
     // A status that other hands left behind.
@@ -247,6 +247,39 @@ async fn the_status_of_a_deleted_object_does_not_come_to_life_in_the_next_one_of
     api.delete("a", &DeleteParams::default()).await.unwrap();
     assert!(!api.remove_finalized("a", &leader.fence).await.unwrap());
     assert!(api.get_opt("a").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_status_goes_when_its_object_has_gone_and_not_before() {
+    let server = Server::start().await;
+    let (store, api) = stops(&server).await;
+    for name in ["deleted", "kept", "replaced", "bare"] {
+        let made = api.create(&stop(name, "one")).await.unwrap();
+        if name != "bare" {
+            api.replace_status(&since(made, 1), None).await.unwrap();
+        }
+    }
+    for name in ["deleted", "replaced"] {
+        api.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    api.create(&stop("replaced", "two")).await.unwrap();
+    // What cannot be read is for people to look at.
+    let mut client = server.client().await;
+    client.put("/wicap.dev/emergencystops.status/bare", "{", None).await.unwrap();
+    let leader = campaign(&store, "gc", "me").await;
+    api.remove_strays(&leader.fence).await.unwrap();
+    let statuses = keys(&server).await.into_iter().filter(|key| key.contains(".status/"));
+    let statuses: Vec<_> = statuses.map(|key| key.rsplit('/').next().unwrap().to_owned()).collect();
+    assert_eq!(statuses, ["bare", "kept"]);
+    assert_eq!(seconds(&api.get("kept").await.unwrap()), Some(1));
+    // The one that took the name has room for its own.
+    api.replace_status(&since(api.get("replaced").await.unwrap(), 2), None).await.unwrap();
+    api.remove_strays(&leader.fence).await.unwrap();
+    assert_eq!(seconds(&api.get("replaced").await.unwrap()), Some(2));
+    let deposed = leader.fence.clone();
+    leader.resign().await;
+    api.delete("kept", &DeleteParams::default()).await.unwrap();
+    assert!(matches!(api.remove_strays(&deposed).await, Err(Error::Conflict { .. })));
 }
 
 #[tokio::test]

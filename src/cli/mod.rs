@@ -6,7 +6,7 @@
 //! # Layout
 //! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `redact`, `crds`, `version`:
 //!   one file a verb
-//! - `store`: the verbs on a store as a whole
+//! - `store`: the verbs on a store as a whole: `snapshot`, `copy`, `init-roles`
 //! - `operator`: who runs the command
 //! - `kind`, `target`: what the words of a command line mean
 //! - `manifest`, [`document`], [`merge`]: files to documents to objects
@@ -86,7 +86,7 @@ enum Verb {
     Policy(policy::Policy),
     /// Show who did what, and prove that the record of it is whole
     Audit(audit::Audit),
-    /// Save or copy the store as a whole
+    /// Save or copy the store as a whole, or set up who may write what
     Store(store::Store),
     /// Take secrets out of standard input
     Redact(redact::Redact),
@@ -204,6 +204,9 @@ mod tests {
             "store",
             "store snapshot",
             "store copy --from embedded",
+            "store init-roles everybody",
+            "store init-roles -o xml",
+            "store init-roles --role-prefix=",
             "store copy --from embedded --to ftp://x",
             "frobnicate",
             "--store ftp://x get ws",

@@ -1,5 +1,5 @@
-//! Garbage collector: removes what nobody owns any more, what was marked for deletion and is finalized, and the oldest of what
-//! is over. The one controller with the right to delete.
+//! Garbage collector: removes what nobody owns any more, what was marked for deletion and is finalized, the status of what an
+//! operator has deleted, and the oldest of what is over. The one controller with the right to delete.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ async fn sweep_kind<K: Object>(store: &Store, fence: &Fence) -> Result<(), Error
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    api.remove_strays(fence).await
 }
 
 /// Whether the object has owners and none of them exists. The owners are looked up after the object was read, and a uid never

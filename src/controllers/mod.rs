@@ -151,6 +151,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_controller_has_a_role_in_the_store_and_people_have_the_other_two() {
+        use crate::store::roles::Role;
+        let mut names: Vec<_> = Controller::ALL.map(Controller::as_str).into();
+        names.extend(["operator", "viewer"]);
+        let mut roles: Vec<_> = Role::ALL.map(Role::as_str).into();
+        names.sort_unstable();
+        roles.sort_unstable();
+        assert_eq!(names, roles);
+    }
+
+    #[test]
     fn controllers_are_chosen_by_name() {
         assert_eq!("all".parse::<Selection>().unwrap().0.len(), 8);
         let some = "soak, planner".parse::<Selection>().unwrap();

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::codec::{StatusHalf, Stored, decode, revision_of};
 use super::election::Fence;
+use super::keys::{Half, Keys};
 use super::selector::Filter;
 use super::transaction::{invalid, plural_of, valid};
 use super::{Error, Store};
@@ -207,8 +208,8 @@ impl<K: Object> Api<K> {
         let mut specs = Vec::new();
         for (key, value) in kvs {
             match self.store.keys.parse(&plural, &key) {
-                Some((super::keys::Half::Spec, name)) => specs.push((name.to_owned(), value)),
-                Some((super::keys::Half::Status, name)) => {
+                Some((Half::Spec, name)) => specs.push((name.to_owned(), value)),
+                Some((Half::Status, name)) => {
                     statuses.insert(name.to_owned(), value);
                 }
                 None => {}
@@ -358,7 +359,8 @@ impl<K: Object> Api<K> {
     }
 
     /// Deletes the object, or marks it as to be deleted when it has finalizers; then it comes back with `deletionTimestamp`
-    /// and is removed by the garbage collector when every finalizer is reported as done.
+    /// and is removed by the garbage collector when every finalizer is reported as done. Only the spec half is touched, as
+    /// operators may touch no other.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] when a precondition does not hold.
@@ -366,7 +368,7 @@ impl<K: Object> Api<K> {
         self.delete_if(name, params, None).await
     }
 
-    /// The same, by a controller: only while it leads.
+    /// The same, by a controller that may touch both halves: only while it leads.
     ///
     /// # Errors
     /// As [`Api::delete`]; [`Error::Conflict`] when the fence is down.
@@ -394,7 +396,12 @@ impl<K: Object> Api<K> {
             let revision = revision_of(&old)?;
             let finalizers = old.meta().finalizers.as_deref().unwrap_or_default();
             let outcome = if finalizers.is_empty() {
-                transaction().delete(&old, revision).commit().await
+                let transaction = transaction();
+                let gone = match fence {
+                    Some(_) => transaction.delete(&old, revision),
+                    None => transaction.delete_spec(&old, revision),
+                };
+                gone.commit().await
             } else if old.meta().deletion_timestamp.is_some() {
                 return Ok(old);
             } else {
@@ -445,6 +452,46 @@ impl<K: Object> Api<K> {
         self.store.transaction().fence(fence).delete(&object, revision_of(&object)?).commit().await?;
         Ok(true)
     }
+
+    /// Removes every status whose object is gone: of those that operators have deleted the spec half of. For the garbage collector.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the fence is down.
+    pub async fn remove_strays(&self, fence: &Fence) -> Result<(), Error> {
+        let plural = K::plural(&());
+        let (from, end) = self.store.keys.both(&plural);
+        let (kvs, _, _) = self.range(from, end, 0, 0).await?;
+        for (key, revision) in strays(&self.store.keys, &plural, kvs) {
+            // One that is written anew meanwhile has an object again.
+            let transaction = self.store.transaction().fence(fence).delete_raw(key.clone(), revision);
+            match transaction.commit().await {
+                Err(Error::Conflict { what }) if what == key => {}
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of both halves of a kind: the statuses that belong to no object, with their revisions. What cannot be read is left alone.
+fn strays(keys: &Keys, plural: &str, kvs: Vec<(Vec<u8>, Stored)>) -> Vec<(String, i64)> {
+    let (mut owners, mut statuses) = (HashMap::new(), Vec::new());
+    for (key, stored) in kvs {
+        match keys.parse(plural, &key) {
+            Some((Half::Spec, name)) => {
+                let uid = serde_json::from_slice::<Value>(&stored.value).map(|v| v["metadata"]["uid"].clone());
+                owners.insert(name.to_owned(), uid.ok());
+            }
+            Some((Half::Status, name)) => statuses.push((name.to_owned(), stored)),
+            None => {}
+        }
+    }
+    let stray = |(name, stored): &(String, Stored)| match owners.get(name) {
+        None => true,
+        Some(None) => false,
+        Some(Some(uid)) => serde_json::from_slice::<StatusHalf>(&stored.value).is_ok_and(|half| *uid != half.uid.as_str()),
+    };
+    statuses.into_iter().filter(stray).map(|(name, stored)| (keys.status(plural, &name), stored.revision)).collect()
 }
 
 struct Page<K> {

@@ -45,6 +45,11 @@ impl Keys {
         (format!("{}/{plural}/", self.root), format!("{}/{plural}0", self.root))
     }
 
+    /// The same for the status halves.
+    pub(crate) fn statuses(&self, plural: &str) -> (String, String) {
+        (format!("{}/{plural}.status/", self.root), format!("{}/{plural}.status0", self.root))
+    }
+
     /// The same for both halves.
     pub(crate) fn both(&self, plural: &str) -> (String, String) {
         (format!("{}/{plural}.", self.root), format!("{}/{plural}0", self.root))
@@ -69,6 +74,16 @@ impl Keys {
 
     pub(crate) fn event(&self, name: &str) -> String {
         format!("{}/events/{name}", self.root)
+    }
+
+    /// First key and the key after the last of all Events.
+    pub(crate) fn events(&self) -> (String, String) {
+        (format!("{}/events/", self.root), format!("{}/events0", self.root))
+    }
+
+    /// First key and the key after the last of the leaders of a controller that is elected on each host, as `observer.HOST`.
+    pub(crate) fn leaders_of_hosts(&self, controller: &str) -> (String, String) {
+        (format!("{}/leader/{controller}.", self.root), format!("{}/leader/{controller}/", self.root))
     }
 
     /// First key and the key after the last of all that is kept under the prefix.

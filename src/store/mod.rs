@@ -19,12 +19,14 @@
 //! - [`watch`]: the endless list-and-watch
 //! - [`election`]: who leads, by lease
 //! - [`audit`]: a record of every change, in its transaction
+//! - [`roles`]: who may write what, as ranges of keys; [`access`]: makes an etcd's roles be that
 //! - [`events`]: Events with counts
 //! - [`backup`]: a snapshot of all that a store holds, in a file
 //! - [`copy`]: all objects from one store into another
 //! - [`embedded`]: the store itself, when there is no etcd
 //! - `keys`, `codec`, `selector`, [`url`], [`error`]: the small parts
 
+pub mod access;
 pub mod api;
 pub mod audit;
 pub mod backup;
@@ -35,6 +37,7 @@ pub mod embedded;
 pub mod error;
 pub mod events;
 mod keys;
+pub mod roles;
 mod selector;
 pub mod transaction;
 pub mod url;

@@ -98,7 +98,8 @@ impl Transaction {
         self
     }
 
-    /// Creates the object; it must not exist.
+    /// Creates the object; it must not exist. A status that an earlier object of the name has left is not this one's: it bears
+    /// another uid, which every reader looks at, and the garbage collector removes it.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it breaks rules.
@@ -115,10 +116,7 @@ impl Transaction {
         let value = encode_spec(&object)?;
         sized(&object, value.len())?;
         let key = this.store.keys.spec(&plural, object.name());
-        // A status that an earlier object of the name left behind would come to life again.
-        let stale = this.store.keys.status(&plural, object.name());
         this.changes.push(Change::spec(Verb::Create, &object, &key, &value));
-        this.writes.push(Write { key: stale, value: None, lease: 0 });
         this.writes.push(Write { key, value: Some(value), lease: 0 });
         Ok(this)
     }
@@ -165,8 +163,16 @@ impl Transaction {
         Ok(self)
     }
 
-    /// Deletes both halves, if the spec half has not changed since `revision`.
-    pub(super) fn delete<K: Object>(mut self, object: &K, revision: i64) -> Self {
+    /// Deletes both halves, if the spec half has not changed since `revision`. For the garbage collector.
+    pub(super) fn delete<K: Object>(self, object: &K, revision: i64) -> Self {
+        let mut this = self.delete_spec(object, revision);
+        this.writes.push(Write { key: this.store.keys.status(&K::plural(&()), object.name()), value: None, lease: 0 });
+        this
+    }
+
+    /// Deletes the spec half, if it has not changed since `revision`, and with it the object. For operators, who may not touch a
+    /// status; what is left of it goes with [`super::Api::remove_strays`].
+    pub(super) fn delete_spec<K: Object>(mut self, object: &K, revision: i64) -> Self {
         let (plural, name) = (K::plural(&()), object.name());
         let what = format!("{plural} \"{name}\"");
         let key = self.store.keys.spec(&plural, name);
@@ -174,7 +180,6 @@ impl Transaction {
         self.at_most(key.clone(), revision, &what);
         self.changes.push(Change::gone::<K>(name, object.meta().uid.as_deref(), &key));
         self.writes.push(Write { key, value: None, lease: 0 });
-        self.writes.push(Write { key: self.store.keys.status(&plural, name), value: None, lease: 0 });
         self
     }
 

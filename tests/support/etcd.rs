@@ -100,8 +100,13 @@ impl Etcd {
 
 /// An etcd of one member that serves clients at that address.
 pub fn etcd_command(data: &Path, client: &str, peer_port: u16) -> Command {
+    etcd_program("etcd", data, client, peer_port)
+}
+
+/// The same of another program of that kind.
+pub fn etcd_program(program: &str, data: &Path, client: &str, peer_port: u16) -> Command {
     let peer = format!("http://127.0.0.1:{peer_port}");
-    let mut command = Command::new("etcd");
+    let mut command = Command::new(program);
     command
         .arg("--data-dir")
         .arg(data)

@@ -6,6 +6,7 @@
 
 pub mod docker;
 pub mod etcd;
+pub mod guarded;
 pub mod peer;
 pub mod proxy;
 pub mod scene;
@@ -170,6 +171,13 @@ impl Daemon {
     /// Every controller in one process, as it runs in service: it logs what an operator should know and no more.
     pub fn start_quietly(store: &str, directory: &Path) -> Self {
         Self::start_logging(store, directory, &[], "info")
+    }
+
+    /// The same with variables of its environment.
+    pub fn start_with(environment: &[(&str, &Path)], store: &str, directory: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wicapd"));
+        command.args(["run", "--store", store]).args(arguments).envs(environment.iter().copied());
+        Self::launch(command, directory, "info,wicap=debug")
     }
 
     fn start_logging(store: &str, directory: &Path, arguments: &[&str], level: &str) -> Self {

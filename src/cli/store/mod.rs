@@ -1,6 +1,7 @@
 //! `store`: what is done with a store as a whole.
 
 mod copy;
+mod roles;
 mod snapshot;
 
 use clap::{Args, Subcommand};
@@ -24,12 +25,14 @@ enum Verb {
     /// Write all that the store holds to a file, in etcd's format
     Snapshot(snapshot::Snapshot),
     Copy(copy::Copy),
+    InitRoles(roles::InitRoles),
 }
 
 impl Store {
     pub(super) async fn run(&self, url: &StoreUrl, io: &mut Io<'_>) -> Result<(), Error> {
         match &self.verb {
             Verb::Copy(copy) => copy.run(io).await,
+            Verb::InitRoles(roles) => roles.run(&Connection::connect(url, Clock::system()).await?, io).await,
             Verb::Snapshot(snapshot) => snapshot.run(&Connection::connect(url, Clock::system()).await?, io).await,
         }
     }
