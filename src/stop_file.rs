@@ -15,6 +15,8 @@ use futures::StreamExt;
 use inotify::{Inotify, WatchMask};
 use tokio::sync::watch;
 
+use crate::api::stop::{self, EmergencyStop, EmergencyStopSpec};
+
 /// Its name in the data directory.
 pub const NAME: &str = "STOP";
 
@@ -54,6 +56,13 @@ impl StopFile {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
             Err(e) => Some(format!("whether there is a stop file cannot be found out: {e}")),
         }
+    }
+
+    /// The same, as the stop of everything that the store would hold if it could be reached.
+    #[must_use]
+    pub fn as_stop(&self) -> Option<EmergencyStop> {
+        let by = self.path.display().to_string();
+        self.holds().map(|reason| EmergencyStop::new(stop::ALL, EmergencyStopSpec { reason, by }))
     }
 
     /// The first line of what is written there. Nothing is followed and nothing waited for: it may be anything.

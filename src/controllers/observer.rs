@@ -148,13 +148,7 @@ impl Observer {
         }
         let watched = self.watched(stack).await;
         let mut watched = watched.lock().await;
-        // Before the look: what happens during it may not be seen.
-        let now = self.context.store.clock().now();
-        let looked = self.context.engine.containers(&stack.spec.compose.project).await;
-        let containers = looked.as_deref().map_err(ToString::to_string);
-        if let Ok(containers) = &containers {
-            watched.probes.sync(&stack.spec, containers);
-        }
+        // First, because it makes the secrets of the stack's environment known: what a container says may repeat them.
         let config = match watched.config.get(&stack.spec.compose).await {
             Ok(config) => {
                 watched.config_error = None;
@@ -169,6 +163,13 @@ impl Observer {
                 watched.config.peek()
             }
         };
+        // Before the look: what happens during it may not be seen.
+        let now = self.context.store.clock().now();
+        let looked = self.context.engine.containers(&stack.spec.compose.project).await;
+        let containers = looked.as_deref().map_err(ToString::to_string);
+        if let Ok(containers) = &containers {
+            watched.probes.sync(&stack.spec, containers);
+        }
         let verdicts: HashMap<&str, Vec<ProbeStatus>> =
             stack.spec.services.iter().map(|s| (s.name.as_str(), watched.probes.statuses(&s.name))).collect();
         let probes = |service: &str| verdicts.get(service).cloned().unwrap_or_default();

@@ -80,7 +80,9 @@ impl Planner {
         let mut actions = of_stack(&self.actions, |a| a.spec.stack == stack.name());
         self.complete(stack, &mut actions).await?;
         let policies = of_stack(&self.policies, |_| true);
-        let stops = of_stack(&self.stops, |_| true);
+        let mut stops = of_stack(&self.stops, |_| true);
+        // What is asked for while only the file says stop would be denied, and count as an attempt that did not help.
+        stops.extend(self.context.stop_file.as_stop());
         let now = self.context.store.clock().now();
         let plan =
             decide(&Inputs { stack, sessions: &sessions, policies: &policies, stops: &stops, actions: &actions, now });

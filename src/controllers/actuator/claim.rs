@@ -19,7 +19,7 @@ use crate::api::elevation::Elevation;
 use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
 use crate::api::stack::WicapStack;
-use crate::api::stop::{self, EmergencyStop, EmergencyStopSpec};
+use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time, elapsed};
 use crate::plan::authorise::{self, Facts, Request, authorise};
 use crate::plan::cause::{Standing, standing};
@@ -129,7 +129,7 @@ impl Claims {
         let _counting = lock.lock().await;
         let mut world = self.read(run).await?;
         // What stops this host alone, or has not reached the store yet.
-        world.stops.items.extend(self.local_stop());
+        world.stops.items.extend(self.stop_file.as_stop());
         // The cache may lag behind our own writes; what counts is what is stored.
         let Some(run) = world.actions.iter().find(|a| a.name() == run.name() && a.metadata.uid == run.metadata.uid) else {
             return Ok(Claimed::NotOurs);
@@ -174,7 +174,7 @@ impl Claims {
         }
         let Look { before, command } = look(stack, run).await?;
         // The look may have taken its time, and the store's own comparison does not know of a file.
-        if self.local_stop().is_some() {
+        if self.stop_file.holds().is_some() {
             return Ok(Claimed::Wait);
         }
         let command = match command {
@@ -224,11 +224,6 @@ impl Claims {
         let revision = transaction.commit().await?;
         claimed.metadata.resource_version = Some(revision.to_string());
         Ok(Claimed::Ours(Box::new(claimed), Box::new(stack.clone())))
-    }
-
-    fn local_stop(&self) -> Option<EmergencyStop> {
-        let by = self.stop_file.path().display().to_string();
-        self.stop_file.holds().map(|reason| EmergencyStop::new(stop::ALL, EmergencyStopSpec { reason, by }))
     }
 
     async fn read(&self, run: &ActionRun) -> Result<World, Error> {
