@@ -173,7 +173,12 @@ impl Daemon {
         Self::start_logging(store, directory, &[], "info")
     }
 
-    /// The same with variables of its environment.
+    /// The same; `arguments` come after `--store`.
+    pub fn start_quietly_with(store: &str, directory: &Path, arguments: &[&str]) -> Self {
+        Self::start_logging(store, directory, arguments, "info")
+    }
+
+    /// As [`Daemon::start`], with variables of its environment.
     pub fn start_with(environment: &[(&str, &Path)], store: &str, directory: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wicapd"));
         command.args(["run", "--store", store]).args(arguments).envs(environment.iter().copied());

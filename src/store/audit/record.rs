@@ -67,9 +67,6 @@ pub enum Proof {
     Claimed,
     /// It held the leader key of that controller when the change was committed: the transaction compares it.
     Leader,
-    /// The user id of the process at the other end of the embedded store's socket, as the kernel says it: the store refuses a
-    /// record that says another one.
-    Uid(u32),
 }
 
 impl Actor {
