@@ -13,6 +13,7 @@ use wicap::act::{Actor, default_timeout, precondition};
 use wicap::api::action::{ActionKind, ContainerFact};
 use wicap::api::stack::{ServiceState, WicapStackSpec};
 use wicap::observe::compose::{ComposeCli, ConfigCache};
+use wicap::observe::directory::HeldDirectory;
 use wicap::observe::engine::{ContainerState, Engine};
 
 const IMAGE: &str = "wicap-act-test:1";
@@ -77,7 +78,8 @@ impl Hand {
         let before = self.actor.facts(&self.spec, target).await.unwrap();
         precondition(action, &before).unwrap();
         let (limit, begun) = (default_timeout(action), Instant::now());
-        let outcome = self.actor.execute(&self.spec, action, target, &before, limit).await.unwrap();
+        let held = HeldDirectory::open(Path::new(&self.spec.compose.directory)).unwrap();
+        let outcome = self.actor.execute(&self.spec, action, target, &before, &held, limit).await.unwrap();
         let executed = begun.elapsed();
         assert!(matches!(outcome.exit_code, None | Some(0)), "{action}: {outcome:?}");
         let seen = self.actor.verify(&self.spec, action, target, &before, Duration::from_secs(10)).await;
@@ -154,7 +156,8 @@ async fn every_action_has_its_effect_and_touches_nothing_else() {
     let now = engine.containers(&project.name).await.unwrap();
     assert_eq!((&now[3].id, now[3].started_at), (&containers[3].id, containers[3].started_at));
 
-    let status = hand.actor.execute(&hand.spec, ActionKind::StatusCheck, "", &[], limit * 10).await.unwrap();
+    let held = HeldDirectory::open(Path::new(&hand.spec.compose.directory)).unwrap();
+    let status = hand.actor.execute(&hand.spec, ActionKind::StatusCheck, "", &[], &held, limit * 10).await.unwrap();
     assert_eq!(status.output, "a: Running\nb: Running\nc: Running\nd: Running");
     let after = hand.act(ActionKind::ComposeDown, "").await;
     assert!(after.iter().all(|fact| fact.state == ServiceState::Missing));

@@ -14,6 +14,7 @@ use support::{Daemon, PATIENCE, Said, connect, until_settled, wicapctl};
 use tokio::task::JoinSet;
 use wicap::api::Object;
 use wicap::api::stop::EmergencyStop;
+use wicap::store::StoreUrl;
 use wicap::store::audit::record::{Verb, digest};
 use wicap::store::audit::{Lane, Proof, Record};
 use wicap::store::election::campaign;
@@ -121,7 +122,10 @@ async fn every_change_of_a_recovery_is_on_record_with_what_it_changed() {
     let counted = all.iter().find(|r| r.lane == Lane::Control && r.seq == claim.seq + 1).unwrap();
     assert_eq!((counted.object.kind.as_str(), counted.time), ("ControlSession", claim.time));
     let session = all.iter().find(|r| r.object.kind == "ControlSession" && r.verb == Verb::Create).unwrap();
-    assert_eq!((session.lane, session.actor.proof.clone()), (Lane::Intent, Proof::Claimed));
+    // Only a unix socket knows who is at its other end.
+    let local = scene.url.parse::<StoreUrl>().unwrap().is_local();
+    let proof = if local { Proof::Uid(rustix::process::geteuid().as_raw()) } else { Proof::Claimed };
+    assert_eq!((session.lane, session.actor.proof.clone()), (Lane::Intent, proof));
     assert!(session.actor.name.contains('@'), "{session:?}");
 
     let shown = scene.ctl(&["audit", "list", "--object", &format!("action/{}", run.name()), "--verb", "create"]);

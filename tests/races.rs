@@ -137,7 +137,7 @@ async fn claim(store: Store, fence: Fence, run: String) -> Option<i64> {
     let asked = store.api::<ActionRun>().get(&run).await.unwrap();
     for _ in 0..LOOKS {
         match claims.claim(&asked, look).await {
-            Ok(Claimed::Ours(run, _)) => return Some(run.metadata.resource_version.unwrap().parse().unwrap()),
+            Ok(Claimed::Ours(run, ..)) => return Some(run.metadata.resource_version.unwrap().parse().unwrap()),
             Ok(Claimed::Wait) | Err(claim::Error::Store(Error::Conflict { .. })) => {}
             Ok(Claimed::Ended(..) | Claimed::NotOurs) => return None,
             Ok(other) => panic!("nobody was to be asked: {other:?}"),

@@ -11,6 +11,7 @@ use support::store::StoreProcess;
 use support::tls::Certificates;
 use support::{Said, free_port, wicapctl_with, wicapd};
 use tempfile::TempDir;
+use wicap::store::audit::{Actor, Proof, Record};
 
 /// Groups that every Linux has and whose members nobody is (Debian's `base-passwd`).
 const GROUPS: [(&str, u32); 2] = [("games", 60), ("users", 100)];
@@ -52,11 +53,16 @@ impl Place {
 
     /// Asks the store as the user nobody, who is in no other group than that one.
     fn ask_as_nobody(&self, url: &str, group: Option<u32>) -> Said {
-        let groups = group.map_or("--clear-groups".to_owned(), |group| format!("--groups={group}"));
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=nobody", "--regid=nogroup", &groups]).arg(&self.client);
-        command.args(["--store", url, "get", "wicapstacks"]).output().expect("setpriv is part of util-linux").into()
+        as_nobody(&self.client, &["--store", url, "get", "wicapstacks"], group)
     }
+}
+
+/// Runs a program as the user nobody, who is in no other group than that one.
+fn as_nobody(program: &Path, arguments: &[&str], group: Option<u32>) -> Said {
+    let groups = group.map_or("--clear-groups".to_owned(), |group| format!("--groups={group}"));
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", &groups]).arg(program).args(arguments);
+    command.output().expect("setpriv is part of util-linux").into()
 }
 
 /// Mode and group of a file.
@@ -141,6 +147,50 @@ async fn another_group_that_is_named_later_takes_the_place_of_the_first() {
         check_group(&place, first, second.1).await;
         check_group(&place, second, first.1).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_says_which_user_wrote_and_takes_nobody_elses_word_for_it() {
+    if !is_root("the audit log says which user wrote") {
+        return;
+    }
+    let (place, (group, id)) = (Place::new(), GROUPS[0]);
+    let process = place.start(&["--socket-group", group]).await;
+    let url = process.url();
+    let said = as_nobody(&place.client, &["--store", &url, "stop", "wicap", "--reason", "smoke"], Some(id));
+    assert_eq!(said.code, 0, "{said:?}");
+    let mut client = process.client().await;
+    let key = |seq: u64| format!("/wicap.dev/audit/intent/{seq:020}");
+    let stored = client.get(key(1), None).await.unwrap();
+    let record = Record::decode(stored.kvs()[0].value()).unwrap();
+    let nobody = uid_of("nobody");
+    assert_eq!(record.actor.proof, Proof::Uid(nobody), "{record:?}");
+    let said = wicapctl_with(&[], &["--store", &url, "audit", "list"], "");
+    assert!(said.out.contains(&format!("(uid {nobody})")), "{said:?}");
+
+    // The same once more, in root's name, in his own, and as a mere claim.
+    let mut next = 2;
+    for (proof, expected) in [(Proof::Uid(0), false), (Proof::Uid(nobody), true), (Proof::Claimed, true)] {
+        let actor = Actor { proof: proof.clone(), ..record.actor.clone() };
+        let forged = Record { seq: next, actor, previous: record.hash.clone(), ..record.clone() }.sealed();
+        let value = String::from_utf8(forged.encode()).unwrap();
+        let etcdctl = Path::new("/usr/bin/env");
+        let said = as_nobody(etcdctl, &["etcdctl", "--endpoints", &url, "put", &key(next), "--", &value], Some(id));
+        assert_eq!(said.code == 0, expected, "{proof:?}: {said:?}");
+        if !expected {
+            assert!(said.err.contains(&format!("names user id 0, and user id {nobody} writes it")), "{said:?}");
+        }
+        let written = client.get(key(next), None).await.unwrap();
+        assert_eq!(written.count() == 1, expected, "{proof:?}");
+        next += u64::from(expected);
+    }
+}
+
+/// The number of a user, from the system's table of them.
+fn uid_of(user: &str) -> u32 {
+    let table = std::fs::read_to_string("/etc/passwd").unwrap();
+    let line = table.lines().find(|line| line.split(':').next() == Some(user)).expect("Debian has that user");
+    line.split(':').nth(2).unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

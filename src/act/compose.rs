@@ -7,6 +7,7 @@ use super::{ActError, Outcome};
 use crate::api::action::ActionKind;
 use crate::api::stack::Compose;
 use crate::observe::compose::ComposeCli;
+use crate::observe::directory::HeldDirectory;
 
 /// Dependencies are ours to order, images ours to leave alone: nothing is started, built or pulled that was not asked for.
 const UP: [&str; 6] = ["up", "--detach", "--no-deps", "--no-build", "--pull", "never"];
@@ -45,8 +46,9 @@ pub(super) async fn execute(
     cli: &ComposeCli,
     compose: &Compose,
     argv: &[String],
+    held: &HeldDirectory,
     timeout: Duration,
 ) -> Result<Outcome, ActError> {
-    let output = cli.run(argv, compose, timeout).await?;
+    let output = cli.run(argv, compose, held, timeout).await?;
     Ok(Outcome { exit_code: output.exit_code, output: format!("{}{}", output.stdout, output.stderr) })
 }

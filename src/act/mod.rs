@@ -29,6 +29,7 @@ use crate::api::stack::WicapStackSpec;
 use crate::api::validate::is_service;
 use crate::audit::redact::redact;
 use crate::observe::compose::{ComposeCli, ComposeError};
+use crate::observe::directory::HeldDirectory;
 use crate::observe::engine::{Engine, EngineError};
 
 /// Most bytes of output that are kept of an execution: an ActionRun with all its steps stays far below an object's limit.
@@ -146,7 +147,8 @@ impl Actor {
         }
     }
 
-    /// Carries the action out, within `timeout`. The exit code of a process is not judged here.
+    /// Carries the action out, within `timeout`. `held` is the project's directory as it was when that was permitted. The exit code of
+    /// a process is not judged here.
     ///
     /// # Errors
     /// [`ActError::is_ambiguous`] tells whether it may have had an effect all the same.
@@ -156,6 +158,7 @@ impl Actor {
         action: ActionKind,
         target: &str,
         before: &[ContainerFact],
+        held: &HeldDirectory,
         timeout: Duration,
     ) -> Result<Outcome, ActError> {
         let command = self.command(stack, action, target, before)?;
@@ -173,7 +176,9 @@ impl Actor {
             ActionKind::ComposeUp
             | ActionKind::RecreateService
             | ActionKind::ComposeDown
-            | ActionKind::ComposeDownVolumes => compose::execute(&self.compose, &stack.compose, &command, timeout).await?,
+            | ActionKind::ComposeDownVolumes => {
+                compose::execute(&self.compose, &stack.compose, &command, held, timeout).await?
+            }
         };
         Ok(Outcome { output: tail(&redact(&outcome.output), OUTPUT_MOST).to_owned(), ..outcome })
     }
@@ -255,6 +260,11 @@ mod tests {
         vec![ContainerFact { service: service.to_owned(), state, container_id, started_at: None }]
     }
 
+    /// Any directory.
+    fn held() -> HeldDirectory {
+        HeldDirectory::open(std::path::Path::new("/")).unwrap()
+    }
+
     #[test]
     fn what_would_be_called() {
         let base = "docker compose --project-name p --project-directory /srv/p --file /srv/p/compose.yaml --ansi never";
@@ -301,13 +311,14 @@ mod tests {
         ] {
             let error = actor().command(&stack, action, target, &before).unwrap_err();
             assert!(!error.is_ambiguous(), "{error}");
-            assert!(actor().execute(&stack, action, target, &before, Duration::from_secs(1)).await.is_err());
+            assert!(actor().execute(&stack, action, target, &before, &held(), Duration::from_secs(1)).await.is_err());
         }
     }
 
     #[tokio::test]
     async fn an_engine_that_is_not_there_did_nothing() {
-        let error = actor().execute(&stack(), ActionKind::StartService, "ui", &before("ui"), Duration::from_secs(5)).await;
+        let (action, limit) = (ActionKind::StartService, Duration::from_secs(5));
+        let error = actor().execute(&stack(), action, "ui", &before("ui"), &held(), limit).await;
         assert!(!error.unwrap_err().is_ambiguous());
         let long = ActError::Timeout { after: Duration::from_secs(1) };
         assert!(long.is_ambiguous());

@@ -271,6 +271,7 @@ fn line(record: &Record, io: &mut Io<'_>) -> Result<(), Error> {
 fn row(record: &Record) -> Vec<String> {
     let actor = match record.actor.proof {
         Proof::Claimed => format!("{} (claimed)", record.actor.name),
+        Proof::Uid(uid) => format!("{} (uid {uid})", record.actor.name),
         Proof::Leader => record.actor.name.clone(),
     };
     let outcome = match (&record.phase, &record.decision) {

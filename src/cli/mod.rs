@@ -45,7 +45,7 @@ use clap::{Parser, Subcommand};
 pub use error::Error;
 
 use crate::clock::Clock;
-use crate::store::{Actor, Store, StoreUrl};
+use crate::store::{Store, StoreUrl};
 
 /// Where the store is when nobody says so: the one that `wicapd run` brings with it.
 const DEFAULT_STORE: &str = "embedded";
@@ -131,7 +131,7 @@ impl Cli {
             Verb::Version(version) if !version.asks_the_store() => version.run(None, io).await,
             verb => {
                 let store = Store::connect(&self.store, Clock::system()).await?;
-                let store = store.acting_as(Actor::claimed(operator::operator()));
+                let store = store.acting_as(&operator::operator());
                 match verb {
                     Verb::Apply(apply) => apply.run(&store, io).await,
                     Verb::Get(get) => get.run(&store, io).await,

@@ -40,6 +40,7 @@ use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::audit::redact::redact;
 use crate::observe::compose::ComposeCli;
+use crate::observe::directory::HeldDirectory;
 use crate::plan::authorise;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
@@ -115,7 +116,7 @@ impl Actuator {
     async fn reconcile(&self, run: &ActionRun) -> Result<Action, ReconcileError> {
         match run.status.as_ref().map_or(ActionPhase::Pending, |s| s.phase) {
             ActionPhase::Pending | ActionPhase::AwaitingApproval => match self.claim(run).await? {
-                Claimed::Ours(run, stack) => self.execute(*run, &stack).await?,
+                Claimed::Ours(run, stack, held) => self.execute(*run, &stack, &held).await?,
                 Claimed::Ended(run, status, phase) => {
                     self.finish(&run, *status, phase, self.context.store.clock().now()).await?;
                 }
@@ -212,7 +213,7 @@ impl Actuator {
         self.finish(run, status, ActionPhase::Interrupted, now).await
     }
 
-    async fn execute(&self, run: ActionRun, stack: &WicapStack) -> Result<(), ReconcileError> {
+    async fn execute(&self, run: ActionRun, stack: &WicapStack, held: &HeldDirectory) -> Result<(), ReconcileError> {
         let claimed_at = run.status.as_ref().and_then(|s| s.started_at);
         if claimed_at.is_some_and(|at| elapsed(at, self.context.store.clock().now()) > CLAIM_HOLDS) {
             // The machine slept. What was permitted then may not be now, and a successor may have judged the action.
@@ -227,7 +228,7 @@ impl Actuator {
         tracing::info!(name = run.name(), action = %spec.action, target = spec.target, "executing");
         let timeout = time_limit(&run, &[]);
         let mut status = run.status.clone().unwrap_or_default();
-        let outcome = self.actor.execute(&stack.spec, spec.action, &spec.target, &status.before, timeout).await;
+        let outcome = self.actor.execute(&stack.spec, spec.action, &spec.target, &status.before, held, timeout).await;
         let now = self.context.store.clock().now();
         let mut happened = true;
         if let Some(executed) = status.steps.last_mut() {

@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::stop::{ALL, EmergencyStop, EmergencyStopSpec};
 use crate::stop_file::StopFile;
-use crate::store::{self, Actor, Store};
+use crate::store::{self, Store};
 
 /// How soon the store is asked again when it could not be reached, and how often one that has no stop is given it again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs until `shutdown`.
 pub async fn run(store: Store, file: StopFile, host: String, shutdown: CancellationToken) {
-    let store = store.acting_as(Actor::claimed(format!("stop-file@{host}")));
+    let store = store.acting_as(&format!("stop-file@{host}"));
     let work = async {
         let watching = async {
             if let Err(error) = file.watch().await {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use super::directory::HeldDirectory;
 pub use super::process::ProcessOutput;
 use super::process::{self, ProcessError};
 use crate::api::Violation;
@@ -47,12 +49,22 @@ pub enum ComposeError {
     /// A value of the stack is not fit for an argument. Correct the stack; nothing was run.
     #[error("not fit for docker compose: {}", list(.0))]
     Invalid(Vec<Violation>),
-    /// The project directory cannot be entered. Correct `spec.compose.directory` or create it; nothing was run.
+    /// The project directory cannot be entered, or is not the one that was judged. Correct `spec.compose.directory` or create it;
+    /// nothing was run.
     #[error("the project directory {directory} cannot be entered: {why}")]
     Directory {
         /// The directory.
         directory: String,
         /// The error.
+        why: String,
+    },
+    /// The project directory was replaced while Compose ran: it may have read another one's files. Look what became of it, and see
+    /// to it that nobody else may change what is above the directory.
+    #[error("the project directory {directory} was replaced while docker compose ran: {why}")]
+    Replaced {
+        /// The directory.
+        directory: String,
+        /// What is there now.
         why: String,
     },
     /// The program did not start. Install Docker's client and its compose plugin; nothing was run.
@@ -93,7 +105,7 @@ impl ComposeError {
     /// Whether the process may have had an effect. False only when it certainly had none.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::Lost { .. })
+        matches!(self, Self::Timeout { .. } | Self::Lost { .. } | Self::Replaced { .. })
     }
 }
 
@@ -162,12 +174,22 @@ impl ComposeCli {
     /// Runs an argument vector that [`ComposeCli::argv`] made, in the project's directory, and keeps the last [`OUTPUT_TAIL`]
     /// bytes of each output. An exit code other than 0 is no error here.
     ///
+    /// `held` is what `compose.directory` was when the run was permitted: it is looked at again right before and right after the run.
+    /// Compose takes paths, and looks them up by itself, so that what is changed and changed back in between is not seen.
+    ///
     /// The time limit holds also when this process is killed and leaves Compose behind: coreutils' `timeout` stands between the
     /// two, so that nothing is changed in the name of an action that has long ended as Failed.
     ///
     /// # Errors
     /// [`ComposeError::is_ambiguous`] tells whether it may have done something all the same.
-    pub async fn run(&self, argv: &[String], compose: &Compose, timeout: Duration) -> Result<ProcessOutput, ComposeError> {
+    pub async fn run(
+        &self,
+        argv: &[String],
+        compose: &Compose,
+        held: &HeldDirectory,
+        timeout: Duration,
+    ) -> Result<ProcessOutput, ComposeError> {
+        check(compose)?;
         // A process that does not observe the stack has not read it. What Compose says could not be known to be clean then.
         if !known::knows(&compose.project) {
             let _ = self.config(compose).await;
@@ -176,7 +198,10 @@ impl ComposeCli {
         let seconds = timeout.as_secs().saturating_add(1).to_string();
         let mut bounded: Vec<String> = ["timeout", "--kill-after=1", seconds.as_str()].map(str::to_owned).into();
         bounded.extend_from_slice(argv);
-        let output = self.process(&bounded, compose, "", OUTPUT_TAIL, timeout).await?;
+        let directory = || compose.directory.clone();
+        still(compose, held).map_err(|why| ComposeError::Directory { directory: directory(), why })?;
+        let output = self.process(&bounded, held, "", OUTPUT_TAIL, timeout).await?;
+        still(compose, held).map_err(|why| ComposeError::Replaced { directory: directory(), why })?;
         match output.exit_code {
             // Its words for a program that cannot be run, or is not there; Compose ends with neither.
             Some(126 | 127) => Err(ComposeError::Spawn { why: redact(output.stderr.trim()).into_owned() }),
@@ -189,11 +214,16 @@ impl ComposeCli {
     /// # Errors
     /// [`ComposeError::Exit`] when Compose refuses the files, and any other [`ComposeError`].
     pub async fn config(&self, compose: &Compose) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
+        check(compose)?;
+        let opened = HeldDirectory::open(Path::new(&compose.directory));
+        let failed =
+            |e: std::io::Error| ComposeError::Directory { directory: compose.directory.clone(), why: e.to_string() };
+        let held = opened.map_err(failed)?;
         let read = async |files: &[&str], verb: &[&str], input: &str| {
             let mut argv = self.argv(compose, verb)?;
             let end = argv.len() - verb.len();
             argv.splice(end..end, files.iter().map(|&word| word.to_owned()));
-            let output = self.process(&argv, compose, input, CONFIG_MOST, CONFIG_TIMEOUT).await?;
+            let output = self.process(&argv, &held, input, CONFIG_MOST, CONFIG_TIMEOUT).await?;
             if output.exit_code == Some(0) {
                 return Ok(output.stdout);
             }
@@ -210,23 +240,16 @@ impl ComposeCli {
     async fn process(
         &self,
         argv: &[String],
-        compose: &Compose,
+        held: &HeldDirectory,
         input: &str,
         keep: usize,
         timeout: Duration,
     ) -> Result<ProcessOutput, ComposeError> {
-        check(compose)?;
         let [program, arguments @ ..] = argv else {
             return Err(ComposeError::Spawn { why: "the argument vector is empty".to_owned() });
         };
-        let directory = || compose.directory.clone();
-        match tokio::fs::metadata(&compose.directory).await {
-            Ok(meta) if meta.is_dir() => {}
-            Ok(_) => return Err(ComposeError::Directory { directory: directory(), why: "not a directory".to_owned() }),
-            Err(e) => return Err(ComposeError::Directory { directory: directory(), why: e.to_string() }),
-        }
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&compose.directory).env_clear();
+        command.args(arguments).current_dir(held.link()).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
         command.env("DOCKER_HOST", &self.docker_host);
         process::run(command, input, keep, timeout).await.map_err(|error| match error {
@@ -235,6 +258,11 @@ impl ComposeCli {
             ProcessError::Io { .. } => ComposeError::Lost { why: error.to_string() },
         })
     }
+}
+
+/// Whether the project's directory is still the one that is held.
+fn still(compose: &Compose, held: &HeldDirectory) -> Result<(), String> {
+    held.is_still(Path::new(&compose.directory))
 }
 
 /// What stands between a stack and a process: the same rules as for the resource, applied again.
@@ -419,12 +447,17 @@ mod tests {
         Compose { directory: directory.path().to_str().unwrap().to_owned(), ..compose() }
     }
 
+    fn held(compose: &Compose) -> HeldDirectory {
+        HeldDirectory::open(Path::new(&compose.directory)).unwrap()
+    }
+
     #[tokio::test]
     async fn a_program_that_is_not_there_did_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let cli = ComposeCli::new("/run/docker.sock");
         let argv = ["wicap-no-such-program".to_owned()];
-        let error = cli.run(&argv, &in_directory(&directory), Duration::from_secs(5)).await.unwrap_err();
+        let project = in_directory(&directory);
+        let error = cli.run(&argv, &project, &held(&project), Duration::from_secs(5)).await.unwrap_err();
         assert!(matches!(&error, ComposeError::Spawn { why } if why.contains("wicap-no-such-program")), "{error:?}");
         assert!(!error.is_ambiguous());
     }
@@ -442,7 +475,8 @@ mod tests {
             let cmdlines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
             cmdlines.filter(|c| String::from_utf8_lossy(c).contains(&odd)).count()
         };
-        let mut call = Box::pin(cli.run(&argv, &project, Duration::from_secs(1)));
+        let held = held(&project);
+        let mut call = Box::pin(cli.run(&argv, &project, &held, Duration::from_secs(1)));
         while left() < 2 {
             let _ = tokio::time::timeout(Duration::from_millis(10), &mut call).await;
         }
@@ -469,15 +503,39 @@ mod tests {
             |c| c.env_files[0] = "../.env".to_owned(),
             |c| c.profiles[0] = "--remove-orphans".to_owned(),
         ];
+        let root = HeldDirectory::open(Path::new("/")).unwrap();
         for change in change {
             let mut hostile = compose();
             change(&mut hostile);
             assert!(matches!(cli.argv(&hostile, &["up"]), Err(ComposeError::Invalid(_))), "{hostile:?}");
             let argv = ["/nonexistent".to_owned()];
-            let error = cli.run(&argv, &hostile, Duration::from_secs(1)).await.unwrap_err();
+            let error = cli.run(&argv, &hostile, &root, Duration::from_secs(1)).await.unwrap_err();
             assert!(matches!(error, ComposeError::Invalid(_)), "{error}");
             assert!(matches!(ConfigCache::new(cli.clone()).get(&hostile).await, Err(ComposeError::Invalid(_))));
         }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_swapped_is_not_run_in_or_is_found_out() {
+        let yard = tempfile::tempdir().unwrap();
+        let name = yard.path().join("name");
+        for real in ["a", "b"] {
+            std::fs::create_dir(yard.path().join(real)).unwrap();
+        }
+        std::os::unix::fs::symlink("a", &name).unwrap();
+        let compose = Compose { directory: name.to_str().unwrap().to_owned(), ..compose() };
+        let (cli, limit) = (ComposeCli::new("/run/docker.sock"), Duration::from_secs(30));
+        let judged = held(&compose);
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+
+        let output = cli.run(&words("touch here"), &compose, &judged, limit).await.unwrap();
+        assert!(output.exit_code == Some(0) && name.join("here").exists(), "{output:?}");
+        let error = cli.run(&words("ln -sfn b ../name"), &compose, &judged, limit).await.unwrap_err();
+        assert!(matches!(&error, ComposeError::Replaced { why, .. } if why.contains("/b now")), "{error}");
+        assert!(error.is_ambiguous());
+        let error = cli.run(&words("touch there"), &compose, &judged, limit).await.unwrap_err();
+        assert!(matches!(&error, ComposeError::Directory { why, .. } if why.contains("/b now")), "{error}");
+        assert!(!error.is_ambiguous() && !name.join("there").exists(), "nothing was run");
     }
 
     #[tokio::test]
@@ -495,7 +553,7 @@ mod tests {
         let compose = Compose { directory: dir.path().to_str().unwrap().to_owned(), ..compose() };
         let argv = ["/usr/bin/env".to_owned()];
         let cli = ComposeCli::new("http://127.0.0.1:2375/");
-        let output = cli.run(&argv, &compose, Duration::from_secs(10)).await.unwrap();
+        let output = cli.run(&argv, &compose, &held(&compose), Duration::from_secs(10)).await.unwrap();
         let mut names: Vec<_> = output.stdout.lines().filter_map(|l| l.split_once('=')).map(|(name, _)| name).collect();
         names.sort_unstable();
         assert!(names.iter().all(|n| ["DOCKER_CONFIG", "DOCKER_HOST", "HOME", "PATH", "PWD"].contains(n)), "{names:?}");

@@ -9,11 +9,13 @@
 //! # Layout
 //! - [`engine`]: the Docker engine's API: containers, events, and the three calls that change a container
 //! - [`compose`]: `docker compose` as a process: which project, what configuration, and its cache
+//! - [`directory`]: a project's directory, held open
 //! - [`process`]: a process with a time limit, a group of its own and the tail of what it printed
 //! - [`probe`]: tcp and http probes with the kubelet's thresholds
 //! - [`observation`]: from what was read to a status; the rules of states are here
 
 pub mod compose;
+pub mod directory;
 pub mod engine;
 pub mod observation;
 pub mod probe;

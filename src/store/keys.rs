@@ -67,6 +67,12 @@ impl Keys {
         format!("{}/audit/{lane}/{seq:020}", self.root)
     }
 
+    /// Whether a key is one of a record, under whatever prefix.
+    pub(crate) fn is_audit_record(key: &[u8]) -> bool {
+        let records = format!("/{}/audit/", crate::api::GROUP);
+        key.windows(records.len()).any(|part| part == records.as_bytes())
+    }
+
     /// First key and the key after the last of a lane's records.
     pub(crate) fn audit_records(&self, lane: Lane) -> (String, String) {
         (format!("{}/audit/{lane}/", self.root), format!("{}/audit/{lane}0", self.root))

@@ -50,11 +50,12 @@ use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, KvClient, TlsOptions, WatchClient};
 use hyper_util::rt::TokioIo;
+use rustix::process::geteuid;
 use tokio::sync::Mutex;
 use tonic::transport::Endpoint;
 
 pub use api::{Api, DeleteParams, List, ListParams, Patch};
-pub use audit::Actor;
+use audit::{Actor, Proof};
 pub use error::Error;
 pub use transaction::Transaction;
 pub use url::StoreUrl;
@@ -145,10 +146,12 @@ impl Store {
         Self { client, keys: Keys::new(&url), url, clock, actor, audit_turn: Arc::default() }
     }
 
-    /// The same store, for somebody whom the audit log is to name.
+    /// The same store, for somebody whom the audit log is to name: on a unix socket with his user id too, which an embedded store
+    /// checks.
     #[must_use]
-    pub fn acting_as(mut self, actor: Actor) -> Self {
-        self.actor = Arc::new(actor);
+    pub fn acting_as(mut self, name: &str) -> Self {
+        let proof = if self.url.is_local() { Proof::Uid(geteuid().as_raw()) } else { Proof::Claimed };
+        self.actor = Arc::new(Actor { proof, ..Actor::claimed(name) });
         self
     }
 

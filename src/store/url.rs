@@ -74,7 +74,13 @@ impl StoreUrl {
         Self { place: Place::Embedded, prefix: String::new() }
     }
 
-    /// Whether it is that.
+    /// Whether it is reached by a unix socket.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self.place, Place::Embedded | Place::Unix(_))
+    }
+
+    /// Whether it is that of this host.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.place == Place::Embedded

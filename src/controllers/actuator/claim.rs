@@ -4,7 +4,7 @@
 //! engine: what the target looks like is asked of whoever calls.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::api::session::ControlSession;
 use crate::api::stack::WicapStack;
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time, elapsed};
+use crate::observe::directory::HeldDirectory;
 use crate::plan::authorise::{self, Facts, Request, authorise};
 use crate::plan::cause::{Standing, standing};
 use crate::stop_file::StopFile;
@@ -42,8 +43,8 @@ pub struct Claims {
 /// What came of an attempt to claim.
 #[derive(Debug)]
 pub enum Claimed {
-    /// It is ours: execute it on that stack.
-    Ours(Box<ActionRun>, Box<WicapStack>),
+    /// It is ours: execute it on that stack, in the directory that was judged.
+    Ours(Box<ActionRun>, Box<WicapStack>, HeldDirectory),
     /// It is to end without an execution, with that status and phase.
     Ended(Box<ActionRun>, Box<ActionRunStatus>, ActionPhase),
     /// A person has to agree first.
@@ -105,6 +106,8 @@ struct Judged {
     approval: Option<Approval>,
     /// Whether only a person's word is missing.
     awaits_approval: bool,
+    /// The project directory, as it was judged, or why it could not be.
+    directory: Result<HeldDirectory, String>,
 }
 
 impl Claims {
@@ -172,6 +175,8 @@ impl Claims {
         if !decision.allowed {
             return Ok(Claimed::Wait);
         }
+        // Authorisation has refused an action in a directory that could not be opened.
+        let Ok(directory) = judged.directory else { return Ok(Claimed::Wait) };
         let Look { before, command } = look(stack, run).await?;
         // The look may have taken its time, and the store's own comparison does not know of a file.
         if self.stop_file.holds().is_some() {
@@ -223,7 +228,7 @@ impl Claims {
         }
         let revision = transaction.commit().await?;
         claimed.metadata.resource_version = Some(revision.to_string());
-        Ok(Claimed::Ours(Box::new(claimed), Box::new(stack.clone())))
+        Ok(Claimed::Ours(Box::new(claimed), Box::new(stack.clone()), directory))
     }
 
     async fn read(&self, run: &ActionRun) -> Result<World, Error> {
@@ -278,15 +283,15 @@ fn shadowed(run: &ActionRun, before: Vec<ContainerFact>, command: &[String], dec
 
 /// Authorisation, on what was just read and on this host's directories.
 fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Judged {
-    let resolved = resolve(Path::new(&stack.spec.compose.directory));
-    let roots: Vec<(String, PathBuf)> = world
+    let opened = resolve(&stack.spec.compose.directory);
+    let roots: Vec<(String, HeldDirectory)> = world
         .policies
         .items
         .iter()
         .flat_map(|p| &p.spec.allowed_roots)
-        // A root that does not exist here holds nothing.
-        .filter_map(|root| Some((root.clone(), resolve(Path::new(root)).ok()?)))
+        .filter_map(|root| Some((root.clone(), resolve(root).ok()?)))
         .collect();
+    let roots: Vec<_> = roots.iter().map(|(root, held)| (root.clone(), held.path().to_owned())).collect();
     let sessions: Vec<ControlSession> = world.session.iter().cloned().collect();
     let request = Request {
         stack,
@@ -304,7 +309,7 @@ fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Judg
         elevations: &world.elevations,
         approvals: &approvals,
         actions: &world.actions,
-        directory: Some(resolved.as_deref().map_err(String::as_str)),
+        directory: Some(opened.as_ref().map(HeldDirectory::path).map_err(String::as_str)),
         roots: &roots,
         now,
     };
@@ -315,6 +320,7 @@ fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Judg
         elevation: authorise::elevation(&request, &facts).filter(|_| destructive).cloned(),
         approval: authorise::approval(&request, &facts).cloned(),
         decision,
+        directory: opened,
     }
 }
 
@@ -349,7 +355,7 @@ fn count(session: &mut ControlSession, now: Time) {
     }
 }
 
-/// A path with every symbolic link followed.
-fn resolve(path: &Path) -> Result<PathBuf, String> {
-    std::fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()))
+/// The directory that a path leads to. A root that does not exist here holds nothing.
+fn resolve(path: &str) -> Result<HeldDirectory, String> {
+    HeldDirectory::open(Path::new(path)).map_err(|e| format!("{path}: {e}"))
 }

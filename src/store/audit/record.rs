@@ -65,6 +65,9 @@ pub struct Actor {
 pub enum Proof {
     /// Its own word.
     Claimed,
+    /// The user id that its process runs under; the name is still its own word. The embedded store refuses a record with the id of
+    /// another than who writes it. An etcd, on whatever socket, takes it as it is.
+    Uid(u32),
     /// It held the leader key of that controller when the change was committed: the transaction compares it.
     Leader,
 }
@@ -249,6 +252,7 @@ pub(crate) mod tests {
             (|r: &mut Record| r.actor.name.push('x')) as fn(&mut Record),
             |r| r.actor.process = None,
             |r| r.actor.proof = Proof::Claimed,
+            |r| r.actor.proof = Proof::Uid(0),
             |r| r.object.kind.push('x'),
             |r| r.object.name.push('x'),
             |r| r.object.uid.push('x'),

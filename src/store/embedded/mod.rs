@@ -10,12 +10,13 @@
 //! Guarantees: what was answered is on the disk; a transaction is there whole or not at all; revisions, versions and answers are
 //! etcd's, up to the list in `docs/store.md`; watches get every event once, in order. Assumptions: the file system keeps what it
 //! says it has synced, and nobody else writes the file, which a lock sees to. Caveats: no replication, no authentication (the
-//! socket's permissions are what there is), and a file system that fails stops the store rather than have it guess.
+//! socket's permissions are what there is; who writes the audit log is known by the socket), and a file system that fails stops the store rather than have it guess.
 //!
 //! # Layout
 //! - [`data_dir`]: the directory, and who holds it
 //! - [`listen`]: sockets, and who may connect
-//! - `service`: the gRPC services; `check`, `refusal`: what they refuse, in etcd's words
+//! - `service`: the gRPC services; `check`, `refusal`: what they refuse, in etcd's words; `peer`: who asks, and that he signs the
+//!   audit log with his own name
 //! - `writer`: the one that writes; `turns`: on whose thread it does; `commands`: what it may be asked; `write`, `lease`, `sweep`:
 //!   what it does
 //! - [`backup`]: snapshots taken and restored; [`snapshot`]: etcd's file format for them
@@ -35,6 +36,7 @@ mod index;
 mod journal;
 mod lease;
 pub mod listen;
+mod peer;
 mod read;
 mod refusal;
 mod service;

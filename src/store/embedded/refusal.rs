@@ -41,6 +41,14 @@ pub(crate) enum Refusal {
     LeaseExists,
     #[error("etcdserver: too large lease TTL")]
     LeaseTtlTooLarge,
+    /// A record of the audit log that bears another's user id.
+    #[error("etcdserver: permission denied: an audit record names user id {named}, and {} writes it", peer_name(*.peer))]
+    NotTheSigner {
+        /// Whom it names.
+        named: u32,
+        /// Who writes it, where that is known.
+        peer: Option<u32>,
+    },
     /// What a store for one host does not have.
     #[error("the embedded store does not support {0}")]
     Unsupported(&'static str),
@@ -50,6 +58,10 @@ pub(crate) enum Refusal {
     /// The file can no longer be read or written. Nothing more is acknowledged; a restart opens what was.
     #[error("the store has stopped: {0}")]
     Stopped(String),
+}
+
+fn peer_name(peer: Option<u32>) -> String {
+    peer.map_or_else(|| "somebody elsewhere".to_owned(), |uid| format!("user id {uid}"))
 }
 
 impl From<redb::StorageError> for Refusal {
@@ -75,6 +87,7 @@ impl From<Refusal> for Status {
             Refusal::LeaseNotFound => Code::NotFound,
             Refusal::LeaseExists => Code::FailedPrecondition,
             Refusal::Unsupported(_) => Code::Unimplemented,
+            Refusal::NotTheSigner { .. } => Code::PermissionDenied,
             Refusal::Snapshot(_) => Code::Internal,
             Refusal::Stopped(_) => Code::Unavailable,
         };

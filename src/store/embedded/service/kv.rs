@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::super::check;
 use super::super::commands::{Command, Handle};
+use super::super::peer;
 use super::super::refusal::Refusal;
 use super::super::write::{is_read_only, read_only_txn};
 
@@ -38,9 +39,10 @@ impl PbKvService for Kv {
     }
 
     async fn put(&self, request: Request<PbPutRequest>) -> Result<Response<PbPutResponse>, Status> {
-        let request = request.into_inner();
+        let (peer, request) = (peer::uid(&request), request.into_inner());
         check::put(&request)?;
         check::size(&request)?;
+        peer::signs_put(&request, peer)?;
         let mut response = self.handle.ask(|reply| Command::Put(request, reply)).await?;
         self.handle.shared.sign(&mut response.header);
         Ok(Response::new(response))
@@ -55,8 +57,9 @@ impl PbKvService for Kv {
     }
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
-        let request = request.into_inner();
+        let (peer, request) = (peer::uid(&request), request.into_inner());
         check::txn(&request)?;
+        peer::signs(&request, peer)?;
         let mut response = if is_read_only(&request) {
             let view = self.handle.shared.view().await?;
             reading(false, || read_only_txn(&view.reader(), &request))?
