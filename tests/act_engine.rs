@@ -12,6 +12,7 @@ use serde_json::json;
 use wicap::act::{Actor, default_timeout, precondition};
 use wicap::api::action::{ActionKind, ContainerFact};
 use wicap::api::stack::{ServiceState, WicapStackSpec};
+use wicap::audit::redact::redact;
 use wicap::observe::compose::{ComposeCli, ConfigCache};
 use wicap::observe::directory::HeldDirectory;
 use wicap::observe::engine::{ContainerState, Engine};
@@ -91,7 +92,8 @@ impl Hand {
 
 #[tokio::test]
 async fn every_action_has_its_effect_and_touches_nothing_else() {
-    let services = service("a", "") + &service("b", "a") + &service("c", "b") + &service("d", "") + &service("unlisted", "");
+    let with_token = service("d", "") + "    environment: {API_TOKEN: old-quartz-5512}\n";
+    let services = service("a", "") + &service("b", "a") + &service("c", "b") + &with_token + &service("unlisted", "");
     let project = Project::new(&format!("services:\n{services}"));
     let url = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let (engine, cli) = (Engine::new(&url).unwrap(), ComposeCli::new(&url));
@@ -148,9 +150,11 @@ async fn every_action_has_its_effect_and_touches_nothing_else() {
 
     // Drift of a running container is not mended by an up of the stack.
     let file = project.directory.path().join("compose.yaml");
-    let drifted = std::fs::read_to_string(&file).unwrap().replace("600", "601");
+    let drifted = std::fs::read_to_string(&file).unwrap().replace("600", "601").replace("quartz-5512", "quartz-7714");
     std::fs::write(&file, drifted).unwrap();
     assert_ne!(cache.get(&hand.spec.compose).await.unwrap()["d"].hash, config["d"].hash);
+    // It still has the token that it was made with, and may say it.
+    assert_eq!(redact("it says old-quartz-5512, not old-quartz-7714"), "it says [redacted], not [redacted]");
     hand.act(ActionKind::StopService, "c").await;
     hand.act(ActionKind::ComposeUp, "").await;
     let now = engine.containers(&project.name).await.unwrap();

@@ -18,6 +18,8 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::api::Time;
 use crate::api::stack::Health;
+use crate::audit::redact::known;
+use crate::audit::redact::literals::secret_values;
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at
 /// once was seen to take a second. Half the resync period, so that a silent engine is known before the next one.
@@ -221,6 +223,9 @@ impl Engine {
     /// All containers of a compose project, in any state, sorted by service, number and name. One-off containers
     /// (`docker compose run`) are left out, and so is one that vanishes between being listed and being inspected.
     ///
+    /// The secrets of their environments are taken out of every text from now on: a container keeps those that it was created with
+    /// when the compose files have others by now, or cannot be read.
+    ///
     /// # Errors
     /// Any [`EngineError`] of a call that reads; each call has [`READ_TIMEOUT`].
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
@@ -232,13 +237,16 @@ impl Engine {
             let label = c.labels.as_ref().and_then(|labels| labels.get(ONE_OFF));
             !label.is_some_and(|value| value.eq_ignore_ascii_case("true"))
         });
-        let mut found: Vec<Container> = stream::iter(wanted.filter_map(|c| c.id))
+        let found: Vec<(Container, Vec<String>)> = stream::iter(wanted.filter_map(|c| c.id))
             .map(|id| {
                 let client = &client;
                 async move {
                     match self.within(READ_TIMEOUT, client.inspect_container(&id, None)).await {
                         Err(EngineError::Refused { status: 404, .. }) => Ok(None),
-                        other => other.map(container),
+                        other => other.map(|inspected| {
+                            let secrets = secrets(&inspected);
+                            container(inspected).map(|container| (container, secrets))
+                        }),
                     }
                 }
             })
@@ -246,6 +254,9 @@ impl Engine {
             .try_filter_map(|found| async move { Ok(found) })
             .try_collect()
             .await?;
+        let (mut found, secrets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        // A project's name has no space in it.
+        known::learn(&format!("containers of {project}"), secrets.concat());
         found.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
         Ok(found)
     }
@@ -424,6 +435,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// A container of a compose service; none when the labels do not say which.
+/// The secrets of a container's environment.
+fn secrets(found: &ContainerInspectResponse) -> Vec<String> {
+    let environment = found.config.as_ref().and_then(|config| config.env.as_deref()).unwrap_or_default();
+    secret_values(environment.iter().filter_map(|variable| variable.split_once('=')))
+}
+
 fn container(found: ContainerInspectResponse) -> Option<Container> {
     let config = found.config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
