@@ -1,14 +1,17 @@
 //! What a session permits is all that is done: what is only to be said, what a person has to agree to, what destroys data, what a
-//! canary may try.
+//! canary may try, and in which directory.
 
 mod support;
+
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 use support::docker::{Hold, Proxy, docker};
 use support::scene::{ALL_BUT_ACTUATOR, KILLED, MENDED, Scene};
-use support::{Daemon, action_runs, apply, phase, until};
+use support::server::Server;
+use support::{Daemon, Example, action_runs, apply, connect, phase, until};
 use wicap::api::Object;
-use wicap::api::action::{ActionPhase, ActionRun};
+use wicap::api::action::{ActionKind, ActionPhase, ActionRun};
 use wicap::api::approval::Approval;
 use wicap::api::elevation::Elevation;
 use wicap::api::session::{ControlSession, SessionPhase};
@@ -184,4 +187,39 @@ async fn a_stop_ends_an_action_at_its_next_step_and_it_says_what_was_done() {
     assert!(message.starts_with("it was executed") && message.contains("smoke"), "{message}");
     assert_eq!(run.steps.len(), 2, "{:#?}", run.steps);
     assert!(run.steps[0].finished_at.is_some() && run.verification.is_none());
+}
+
+/// A `docker` that has the stack's directory lead elsewhere once `up` has done all that it was to do.
+const SWAPPER: &str = r#"#!/bin/sh
+PATH=${PATH#*:}
+docker "$@"
+code=$?
+case " $* " in *" up "*) ln -sfn elsewhere "$(dirname "$0")/../current" ;; esac
+exit $code
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_whose_directory_was_replaced_meanwhile_has_failed_however_well_its_services_are() {
+    let server = Server::start().await;
+    let example = Example::new("perm-swapped");
+    let (bin, current) = (example.path().join("bin"), example.path().join("current"));
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::create_dir(example.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(".", &current).unwrap();
+    std::fs::write(bin.join("docker"), SWAPPER).unwrap();
+    std::fs::set_permissions(bin.join("docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let url = server.url();
+    let _daemon = Daemon::start_with(&[("PATH", path.as_ref())], &url, example.path(), &[]);
+    let store = connect(&url).await;
+    let stack = example.stack(|s| s["spec"]["compose"]["directory"] = json!(current));
+    apply(&url, &[stack, example.policy(), example.session("night", "Assist")]);
+    let asked = |s: &WicapStack| s.status.as_ref().is_some_and(|s| s.recovery.iter().any(|r| r.last_action.is_some()));
+    until::<WicapStack>(&store, "wicap", "being brought up", asked).await;
+    let run = action_runs(&store).await.remove(0);
+    let run = until::<ActionRun>(&store, run.name(), "its end", |r| phase(r).is_final()).await;
+    assert_eq!(run.spec.action, ActionKind::ComposeUp);
+    let message = run.status.clone().and_then(|s| s.message).unwrap_or_default();
+    assert!(phase(&run) == ActionPhase::Failed && message.contains("was replaced while docker compose ran"), "{run:#?}");
+    assert_eq!(example.compose(&["ps", "--quiet"]).lines().count(), 4, "everything was started");
 }

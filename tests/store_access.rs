@@ -7,10 +7,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use support::store::StoreProcess;
 use support::tls::Certificates;
 use support::{Said, free_port, wicapctl_with, wicapd};
 use tempfile::TempDir;
+use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
+use wicap::clock::Clock;
+use wicap::store::Store;
 use wicap::store::audit::{Actor, Proof, Record};
 
 /// Groups that every Linux has and whose members nobody is (Debian's `base-passwd`).
@@ -168,22 +172,50 @@ async fn the_audit_log_says_which_user_wrote_and_takes_nobody_elses_word_for_it(
     let said = wicapctl_with(&[], &["--store", &url, "audit", "list"], "");
     assert!(said.out.contains(&format!("(uid {nobody})")), "{said:?}");
 
-    // The same once more, in root's name, in his own, and as a mere claim.
+    // The same once more, in root's name, in a controller's, in his own, and as a mere claim.
     let mut next = 2;
-    for (proof, expected) in [(Proof::Uid(0), false), (Proof::Uid(nobody), true), (Proof::Claimed, true)] {
+    let others_id = format!("names user id 0, and user id {nobody} writes it");
+    for (proof, refusal) in [
+        (Proof::Uid(0), others_id.as_str()),
+        (Proof::Leader, "an audit record of intent names who does not write that lane"),
+        (Proof::Uid(nobody), ""),
+        (Proof::Claimed, ""),
+    ] {
+        let expected = refusal.is_empty();
         let actor = Actor { proof: proof.clone(), ..record.actor.clone() };
         let forged = Record { seq: next, actor, previous: record.hash.clone(), ..record.clone() }.sealed();
         let value = String::from_utf8(forged.encode()).unwrap();
         let etcdctl = Path::new("/usr/bin/env");
         let said = as_nobody(etcdctl, &["etcdctl", "--endpoints", &url, "put", &key(next), "--", &value], Some(id));
         assert_eq!(said.code == 0, expected, "{proof:?}: {said:?}");
-        if !expected {
-            assert!(said.err.contains(&format!("names user id 0, and user id {nobody} writes it")), "{said:?}");
-        }
+        assert!(said.err.contains(refusal), "{said:?}");
         let written = client.get(key(next), None).await.unwrap();
         assert_eq!(written.count() == 1, expected, "{proof:?}");
         next += u64::from(expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_known_by_no_user_id_or_another_one_claims_his_name_and_is_never_kept_from_a_stop() {
+    let place = Place::new();
+    let tls = Certificates::in_directory(place.path());
+    let https = format!("https://127.0.0.1:{}", free_port());
+    let unix = format!("unix://{}", place.data_dir().join("store.sock").display());
+    let files = [&tls.server.0, &tls.server.1, &tls.authority].map(|path| path.display().to_string());
+    let arguments =
+        ["--listen", &unix, "--listen", &https, "--cert", &files[0], "--key", &files[1], "--client-ca", &files[2]];
+    let _process = place.start(&arguments).await;
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    let options = TlsOptions::new()
+        .ca_certificate(Certificate::from_pem(read(&tls.authority)))
+        .identity(Identity::from_pem(read(&tls.client.0), read(&tls.client.1)));
+    let client = Client::connect([&https], Some(ConnectOptions::new().with_tls(options))).await.unwrap();
+    // As at the near end of a tunnel: a unix socket by all that the client can see.
+    let store = Store::with_client(client, unix.parse().unwrap(), Clock::system()).acting_as("ann@host");
+    let stop = EmergencyStop::new("all", EmergencyStopSpec { reason: "smoke".into(), by: "ann@host".into() });
+    store.api::<EmergencyStop>().create(&stop).await.unwrap();
+    let said = wicapctl_with(&[], &["--store", &unix, "audit", "list"], "");
+    assert!(said.out.contains("ann@host (claimed)"), "{said:?}");
 }
 
 /// The number of a user, from the system's table of them.

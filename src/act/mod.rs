@@ -79,6 +79,12 @@ pub enum ActError {
 }
 
 impl ActError {
+    /// Whether the action has failed whatever its target looks like: what was carried out may not be what was permitted.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Compose(ComposeError::Replaced { .. }))
+    }
+
     /// Whether the action may have had an effect. False only when it certainly had none.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {

@@ -211,6 +211,11 @@ impl LaneCheck {
             self.findings.push(Finding::Misplaced { lane, seq, place, holds });
             return;
         }
+        if !record.actor.proof.is_of(lane) {
+            let reason =
+                format!("{} is named as {:?}, and that is not who writes here", record.actor.name, record.actor.proof);
+            self.findings.push(Finding::Altered { lane, seq, place, reason });
+        }
         if let Some(found) = before.filter(|hash| *hash != record.previous) {
             let expected = record.previous.clone();
             let witness = format!("record {seq}");

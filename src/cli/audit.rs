@@ -270,9 +270,9 @@ fn line(record: &Record, io: &mut Io<'_>) -> Result<(), Error> {
 
 fn row(record: &Record) -> Vec<String> {
     let actor = match record.actor.proof {
-        Proof::Claimed => format!("{} (claimed)", record.actor.name),
         Proof::Uid(uid) => format!("{} (uid {uid})", record.actor.name),
-        Proof::Leader => record.actor.name.clone(),
+        Proof::Leader if record.lane == Lane::Control => record.actor.name.clone(),
+        Proof::Claimed | Proof::Leader => format!("{} (claimed)", record.actor.name),
     };
     let outcome = match (&record.phase, &record.decision) {
         (Some(phase), Some(decision)) => match &decision.denied_by {

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::claim::{Claimed, Claims, Look, Question, step, time_limit};
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
-use crate::act::{Actor, precondition};
+use crate::act::{ActError, Actor, precondition};
 use crate::api::action::{ActionPhase, ActionRun, ActionRunStatus, Claim, StepKind, Verification};
 use crate::api::approval::Approval;
 use crate::api::session::ControlSession;
@@ -244,9 +244,10 @@ impl Actuator {
                 }
             }
         }
-        if !happened {
+        let failed = outcome.as_ref().is_err_and(ActError::is_failure);
+        if !happened || failed {
             let why = status.steps.last().and_then(|s| s.output.clone()).unwrap_or_default();
-            status.message = Some(format!("not done: {why}"));
+            status.message = Some(if failed { why } else { format!("not done: {why}") });
             return self.finish(&run, status, ActionPhase::Failed, now).await;
         }
         status.steps.push(step(StepKind::Verify, Vec::new(), now));

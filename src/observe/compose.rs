@@ -20,8 +20,9 @@ use super::process::{self, ProcessError};
 use crate::api::Violation;
 use crate::api::stack::Compose;
 use crate::api::validate::Check;
+use crate::audit::redact::known::{self, Owner};
 use crate::audit::redact::literals::secret_values;
-use crate::audit::redact::{known, redact};
+use crate::audit::redact::redact;
 
 /// Kept of each output of an action: enough for the last words of a compose run with dozens of services.
 pub const OUTPUT_TAIL: usize = 64 * 1024;
@@ -191,7 +192,7 @@ impl ComposeCli {
     ) -> Result<ProcessOutput, ComposeError> {
         check(compose)?;
         // A process that does not observe the stack has not read it. What Compose says could not be known to be clean then.
-        if !known::knows(&compose.project) {
+        if !known::knows(&Owner::Files(compose.project.clone())) {
             let _ = self.config(compose).await;
         }
         // A second later than our own limit, which ends it with a better word.
@@ -200,8 +201,10 @@ impl ComposeCli {
         bounded.extend_from_slice(argv);
         let directory = || compose.directory.clone();
         still(compose, held).map_err(|why| ComposeError::Directory { directory: directory(), why })?;
-        let output = self.process(&bounded, held, "", OUTPUT_TAIL, timeout).await?;
+        let output = self.process(&bounded, held, "", OUTPUT_TAIL, timeout).await;
+        // Whatever came of it: a run that was killed may have read the files of another directory too.
         still(compose, held).map_err(|why| ComposeError::Replaced { directory: directory(), why })?;
+        let output = output?;
         match output.exit_code {
             // Its words for a program that cannot be run, or is not there; Compose ends with neither.
             Some(126 | 127) => Err(ComposeError::Spawn { why: redact(output.stderr.trim()).into_owned() }),
@@ -308,7 +311,7 @@ fn learn_secrets(project: &str, json: &str) {
     let Ok(config) = serde_json::from_str::<Config>(json) else { return };
     let variables = config.services.values().flat_map(|service| &service.environment);
     let variables = variables.filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
-    known::learn(project, secret_values(variables));
+    known::learn(Owner::Files(project.to_owned()), secret_values(variables));
 }
 
 /// Service and hash, line by line.

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Mode, OFlags, Stat};
 
 /// Opens the directory itself, and gives no right to read what is in it.
 const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -27,9 +27,12 @@ impl HeldDirectory {
     pub fn open(path: &Path) -> io::Result<Self> {
         let descriptor = rustix::fs::open(path, FLAGS, Mode::empty())?;
         let path = std::fs::read_link(link(&descriptor))?;
-        // What the kernel calls its path may be one that leads nowhere: that of a deleted directory, or of one outside of our root.
-        let again = rustix::fs::openat2(CWD, &path, FLAGS, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
-        if !same(&rustix::fs::fstat(&descriptor)?, &rustix::fs::fstat(&again)?) {
+        // What the kernel calls its path may lead elsewhere by now, or nowhere: that of a deleted directory, or of one outside of our
+        // root. Where it leads to the same directory and is that one's own path, there is no link in it. openat2 would say it at once,
+        // and is what filters of system calls, such as those of systemd's RestrictSUIDSGID, do not let through.
+        let again = rustix::fs::open(&path, FLAGS, Mode::empty())?;
+        if std::fs::read_link(link(&again))? != path || !same(&rustix::fs::fstat(&descriptor)?, &rustix::fs::fstat(&again)?)
+        {
             return Err(io::Error::other("it was moved or replaced meanwhile"));
         }
         Ok(Self { descriptor, path })
@@ -54,11 +57,13 @@ impl HeldDirectory {
     pub fn is_still(&self, path: &Path) -> Result<(), String> {
         let now = Self::open(path).map_err(|e| e.to_string())?;
         let stat = |of: &Self| rustix::fs::fstat(&of.descriptor).map_err(|e| e.to_string());
-        if now.path == self.path && same(&stat(&now)?, &stat(self)?) {
-            return Ok(());
-        }
         let (found, judged) = (now.path.display(), self.path.display());
-        Err(format!("it leads to {found} now, which is another directory than {judged} was when it was judged"))
+        match (same(&stat(&now)?, &stat(self)?), now.path == self.path) {
+            (true, true) => Ok(()),
+            (true, false) => Err(format!("it was {judged} when it was judged, and has been moved to {found}")),
+            (false, true) => Err(format!("another directory has taken the place of {judged} since it was judged")),
+            (false, false) => Err(format!("it leads to {found} now, and led to {judged} when it was judged")),
+        }
     }
 }
 
@@ -102,28 +107,29 @@ mod tests {
 
     #[test]
     fn another_directory_under_the_name_is_found_out() {
-        for (what, swap) in [
+        for (what, expected, swap) in [
             (
                 "a link that leads elsewhere",
+                "it leads to / now",
                 (|_, name| {
                     fs::remove_file(name).unwrap();
                     symlink("/", name).unwrap();
                 }) as fn(&Path, &Path),
             ),
-            ("a link in the place of the directory, to the same one", |real, _| {
+            ("a link in the place of the directory, to the same one", "has been moved to", |real, _| {
                 fs::rename(real, real.with_file_name("moved")).unwrap();
                 symlink("moved", real).unwrap();
             }),
-            ("another directory of the same path", |real, _| {
+            ("another directory of the same path", "has taken the place of", |real, _| {
                 fs::rename(real, real.with_file_name("moved")).unwrap();
                 fs::create_dir(real).unwrap();
             }),
-            ("another one, and the first is gone", |real, _| {
+            ("another one, and the first is gone", "has taken the place of", |real, _| {
                 fs::remove_dir(real).unwrap();
                 fs::create_dir(real).unwrap();
             }),
-            ("nothing", |real, _| fs::remove_dir(real).unwrap()),
-            ("a file", |real, _| {
+            ("nothing", "No such file", |real, _| fs::remove_dir(real).unwrap()),
+            ("a file", "Not a directory", |real, _| {
                 fs::remove_dir(real).unwrap();
                 fs::write(real, "").unwrap();
             }),
@@ -131,7 +137,8 @@ mod tests {
             let (_yard, real, name) = yard();
             let held = HeldDirectory::open(&name).unwrap();
             swap(&real, &name);
-            assert!(held.is_still(&name).is_err(), "{what}");
+            let why = held.is_still(&name).expect_err(what);
+            assert!(why.contains(expected), "{what}: {why}");
         }
     }
 

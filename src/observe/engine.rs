@@ -18,7 +18,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::api::Time;
 use crate::api::stack::Health;
-use crate::audit::redact::known;
+use crate::audit::redact::known::{self, Owner};
 use crate::audit::redact::literals::secret_values;
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at
@@ -255,8 +255,7 @@ impl Engine {
             .try_collect()
             .await?;
         let (mut found, secrets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        // A project's name has no space in it.
-        known::learn(&format!("containers of {project}"), secrets.concat());
+        known::learn(Owner::Containers(project.to_owned()), secrets.concat());
         found.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
         Ok(found)
     }
@@ -434,13 +433,13 @@ fn innermost(error: &dyn std::error::Error) -> String {
     if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }
 
-/// A container of a compose service; none when the labels do not say which.
 /// The secrets of a container's environment.
 fn secrets(found: &ContainerInspectResponse) -> Vec<String> {
     let environment = found.config.as_ref().and_then(|config| config.env.as_deref()).unwrap_or_default();
     secret_values(environment.iter().filter_map(|variable| variable.split_once('=')))
 }
 
+/// A container of a compose service; none when the labels do not say which.
 fn container(found: ContainerInspectResponse) -> Option<Container> {
     let config = found.config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();

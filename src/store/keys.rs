@@ -67,10 +67,12 @@ impl Keys {
         format!("{}/audit/{lane}/{seq:020}", self.root)
     }
 
-    /// Whether a key is one of a record, under whatever prefix.
-    pub(crate) fn is_audit_record(key: &[u8]) -> bool {
-        let records = format!("/{}/audit/", crate::api::GROUP);
-        key.windows(records.len()).any(|part| part == records.as_bytes())
+    /// The lane of a record that has this key, under whatever prefix.
+    pub(crate) fn lane_of_record(key: &[u8]) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| {
+            let records = format!("/{}/audit/{lane}/", crate::api::GROUP);
+            key.windows(records.len()).any(|part| part == records.as_bytes())
+        })
     }
 
     /// First key and the key after the last of a lane's records.

@@ -225,7 +225,11 @@ impl Transaction {
         let begun = Instant::now();
         loop {
             let append = log.prepare(now).await?;
-            match self.attempt(Some(append)).await? {
+            let attempt = match self.attempt(Some(append)).await {
+                Err(refusal) if log.only_claims(&refusal) => continue,
+                attempt => attempt?,
+            };
+            match attempt {
                 Attempt::Committed(revision) => return Ok(revision),
                 // Another process has added a record meanwhile: nothing was written, and what this was decided on still held.
                 Attempt::Overtaken if begun.elapsed() < REQUEST_TIMEOUT => {}

@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::audit::record::{ObjectId, Verb};
-use crate::store::audit::{Actor, Mark};
+use crate::store::audit::{Actor, Mark, Proof};
 
 /// Both lanes as they are stored.
 #[derive(Clone)]
@@ -13,12 +13,17 @@ fn place(lane: Lane) -> usize {
     usize::from(lane == Lane::Control)
 }
 
+fn actor(lane: Lane) -> Actor {
+    let proof = if lane == Lane::Control { Proof::Leader } else { Proof::Claimed };
+    Actor { proof, ..Actor::claimed("ann@host") }
+}
+
 fn record(lane: Lane, seq: u64, previous: &str, anchor: Option<Mark>) -> Record {
     Record {
         lane,
         seq,
         time: "2026-02-10T10:00:00Z".parse().unwrap(),
-        actor: Actor::claimed("ann@host"),
+        actor: actor(lane),
         verb: Verb::UpdateStatus,
         object: ObjectId { kind: "ActionRun".into(), name: format!("r-{seq}"), uid: "u".into() },
         before: None,

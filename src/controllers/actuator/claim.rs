@@ -175,8 +175,11 @@ impl Claims {
         if !decision.allowed {
             return Ok(Claimed::Wait);
         }
-        // Authorisation has refused an action in a directory that could not be opened.
-        let Ok(directory) = judged.directory else { return Ok(Claimed::Wait) };
+        // Authorisation has refused an action in a directory that could not be opened; this is for who changes that.
+        let directory = match judged.directory {
+            Ok(directory) => directory,
+            Err(why) => return Ok(ended(run, deny(authorise::RUNTIME_PLANE, why))),
+        };
         let Look { before, command } = look(stack, run).await?;
         // The look may have taken its time, and the store's own comparison does not know of a file.
         if self.stop_file.holds().is_some() {
@@ -289,6 +292,7 @@ fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Judg
         .items
         .iter()
         .flat_map(|p| &p.spec.allowed_roots)
+        // A root that does not exist here holds nothing.
         .filter_map(|root| Some((root.clone(), resolve(root).ok()?)))
         .collect();
     let roots: Vec<_> = roots.iter().map(|(root, held)| (root.clone(), held.path().to_owned())).collect();
@@ -355,7 +359,7 @@ fn count(session: &mut ControlSession, now: Time) {
     }
 }
 
-/// The directory that a path leads to. A root that does not exist here holds nothing.
+/// The directory that a path leads to.
 fn resolve(path: &str) -> Result<HeldDirectory, String> {
     HeldDirectory::open(Path::new(path)).map_err(|e| format!("{path}: {e}"))
 }

@@ -3,7 +3,7 @@
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse};
 
 use super::record::{Actor, Decided, ObjectId, Proof, Record, Verb, digest};
-use super::{Head, Lane};
+use super::{Head, Lane, NOT_THE_SIGNER};
 use crate::api::{Object, Time};
 use crate::store::election::Fence;
 use crate::store::{Error, Store};
@@ -81,6 +81,18 @@ impl<'a> Writer<'a> {
             None => (Lane::Intent, store.actor.as_ref().clone()),
         };
         Self { store, lane, actor, changes, stuck: None }
+    }
+
+    /// Whether a refusal says that the store knows this process by another user id than it knows itself: it is in another user
+    /// namespace, or at the other end of a tunnel. Then its name is a mere claim from now on, which is always taken.
+    pub(in crate::store) fn only_claims(&mut self, refusal: &Error) -> bool {
+        let (Error::Refused { reason }, Proof::Uid(uid)) = (refusal, &self.actor.proof) else { return false };
+        if !reason.contains(NOT_THE_SIGNER) {
+            return false;
+        }
+        tracing::warn!(uid, reason, "the audit log names this process by its own claim");
+        self.actor.proof = Proof::Claimed;
+        true
     }
 
     /// Reads how far the lanes are and what is about to be changed, at one moment, and makes the records that come next.

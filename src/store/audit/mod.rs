@@ -34,6 +34,9 @@ use serde::{Deserialize, Serialize};
 
 pub use record::{Actor, Proof, Record};
 
+/// How an embedded store's word begins when a record bears another user id than its writer's.
+pub(in crate::store) const NOT_THE_SIGNER: &str = "an audit record names user id";
+
 /// Who writes a record: the two lanes are two chains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

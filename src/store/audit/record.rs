@@ -72,6 +72,14 @@ pub enum Proof {
     Leader,
 }
 
+impl Proof {
+    /// Whether it goes with a lane: leaders write one of them, and whoever else writes, the other.
+    #[must_use]
+    pub fn is_of(&self, lane: Lane) -> bool {
+        (*self == Self::Leader) == (lane == Lane::Control)
+    }
+}
+
 impl Actor {
     /// Somebody who says that he is `name`.
     #[must_use]

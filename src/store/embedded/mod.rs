@@ -10,7 +10,8 @@
 //! Guarantees: what was answered is on the disk; a transaction is there whole or not at all; revisions, versions and answers are
 //! etcd's, up to the list in `docs/store.md`; watches get every event once, in order. Assumptions: the file system keeps what it
 //! says it has synced, and nobody else writes the file, which a lock sees to. Caveats: no replication, no authentication (the
-//! socket's permissions are what there is; who writes the audit log is known by the socket), and a file system that fails stops the store rather than have it guess.
+//! socket's permissions are what there is), and a file system that fails stops the store rather than have it guess. Who writes a record
+//! of wicap's audit log is known by the unix socket that he comes through.
 //!
 //! # Layout
 //! - [`data_dir`]: the directory, and who holds it

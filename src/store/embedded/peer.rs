@@ -6,7 +6,7 @@
 use etcd_client::proto::{PbPutRequest, PbTxnOpRequest as Op, PbTxnRequest};
 use rustix::process::geteuid;
 use tonic::Request;
-use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
+use tonic::transport::server::UdsConnectInfo;
 
 use super::refusal::Refusal;
 use crate::store::audit::{Proof, Record};
@@ -19,19 +19,24 @@ pub(crate) fn uid<T>(request: &Request<T>) -> Option<u32> {
     if let Some(socket) = extensions.get::<UdsConnectInfo>() {
         return socket.peer_cred.map(|peer| peer.uid());
     }
-    // What is neither is in the memory of this process.
-    extensions.get::<TcpConnectInfo>().is_none().then(|| geteuid().as_raw())
+    // Nothing is to be said of a connection in the memory of this process, and it says that.
+    extensions.get::<()>().map(|()| geteuid().as_raw())
 }
 
-/// Refuses a record of the audit log that bears the user id of another. Root, and the user whose store it is, could write the file
-/// itself; they copy records of others from one store to the next.
+/// Refuses a record of the audit log that bears the user id of another, or is a person's in the name of a leader. Root, and the user
+/// whose store it is, could write the file itself; they copy records of others from one store to the next.
 pub(crate) fn signs_put(put: &PbPutRequest, peer: Option<u32>) -> Result<(), Refusal> {
-    if !Keys::is_audit_record(&put.key) {
-        return Ok(());
+    let Some(lane) = Keys::lane_of_record(&put.key) else { return Ok(()) };
+    // What is no record is found out by who verifies the log.
+    let Ok(Record { actor, .. }) = Record::decode(&put.value) else { return Ok(()) };
+    match actor.proof {
+        proof if !proof.is_of(lane) => Err(Refusal::NotOfTheLane(lane)),
+        Proof::Uid(named) => {
+            let trusted = [Some(named), Some(0), Some(geteuid().as_raw())];
+            if peer.is_some() && trusted.contains(&peer) { Ok(()) } else { Err(Refusal::NotTheSigner { named, peer }) }
+        }
+        Proof::Claimed | Proof::Leader => Ok(()),
     }
-    let Some(Proof::Uid(named)) = std::str::from_utf8(&put.value).ok().and_then(proof) else { return Ok(()) };
-    let trusted = [Some(named), Some(0), Some(geteuid().as_raw())];
-    if peer.is_some() && trusted.contains(&peer) { Ok(()) } else { Err(Refusal::NotTheSigner { named, peer }) }
 }
 
 /// The same for all that a transaction may write.
@@ -41,11 +46,6 @@ pub(crate) fn signs(txn: &PbTxnRequest, peer: Option<u32>) -> Result<(), Refusal
         Some(Op::RequestTxn(inner)) => signs(inner, peer),
         _ => Ok(()),
     })
-}
-
-/// What the name in a record rests on. What is no record is found out by who verifies the log.
-fn proof(value: &str) -> Option<Proof> {
-    Record::decode(value.as_bytes()).ok().map(|record| record.actor.proof)
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
             (Proof::Uid(ANN), None, refused(ANN, None)),
             (Proof::Claimed, Some(BOB), Ok(())),
             (Proof::Claimed, None, Ok(())),
-            (Proof::Leader, Some(BOB), Ok(())),
+            (Proof::Leader, Some(BOB), Err(Refusal::NotOfTheLane(Lane::Intent))),
         ] {
             let put = put(&key, proof.clone());
             assert_eq!(signs_put(&put, peer), expected, "{proof:?} by {peer:?}");

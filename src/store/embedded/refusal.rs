@@ -3,6 +3,8 @@
 
 use tonic::{Code, Status};
 
+use crate::store::audit::{Lane, NOT_THE_SIGNER};
+
 /// A request that changed nothing, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -42,13 +44,16 @@ pub(crate) enum Refusal {
     #[error("etcdserver: too large lease TTL")]
     LeaseTtlTooLarge,
     /// A record of the audit log that bears another's user id.
-    #[error("etcdserver: permission denied: an audit record names user id {named}, and {} writes it", peer_name(*.peer))]
+    #[error("etcdserver: permission denied: {} {named}, and {} writes it", NOT_THE_SIGNER, peer_name(*.peer))]
     NotTheSigner {
         /// Whom it names.
         named: u32,
         /// Who writes it, where that is known.
         peer: Option<u32>,
     },
+    /// A record of the audit log in the name of who does not write that lane.
+    #[error("etcdserver: permission denied: an audit record of {0} names who does not write that lane")]
+    NotOfTheLane(Lane),
     /// What a store for one host does not have.
     #[error("the embedded store does not support {0}")]
     Unsupported(&'static str),
@@ -87,7 +92,7 @@ impl From<Refusal> for Status {
             Refusal::LeaseNotFound => Code::NotFound,
             Refusal::LeaseExists => Code::FailedPrecondition,
             Refusal::Unsupported(_) => Code::Unimplemented,
-            Refusal::NotTheSigner { .. } => Code::PermissionDenied,
+            Refusal::NotTheSigner { .. } | Refusal::NotOfTheLane(_) => Code::PermissionDenied,
             Refusal::Snapshot(_) => Code::Internal,
             Refusal::Stopped(_) => Code::Unavailable,
         };
