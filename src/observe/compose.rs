@@ -199,11 +199,11 @@ impl ComposeCli {
         let seconds = timeout.as_secs().saturating_add(1).to_string();
         let mut bounded: Vec<String> = ["timeout", "--kill-after=1", seconds.as_str()].map(str::to_owned).into();
         bounded.extend_from_slice(argv);
-        let directory = || compose.directory.clone();
-        still(compose, held).map_err(|why| ComposeError::Directory { directory: directory(), why })?;
+        let (directory, path) = (|| compose.directory.clone(), Path::new(&compose.directory));
+        held.is_still(path).map_err(|why| ComposeError::Directory { directory: directory(), why })?;
         let output = self.process(&bounded, held, "", OUTPUT_TAIL, timeout).await;
         // Whatever came of it: a run that was killed may have read the files of another directory too.
-        still(compose, held).map_err(|why| ComposeError::Replaced { directory: directory(), why })?;
+        held.is_still(path).map_err(|why| ComposeError::Replaced { directory: directory(), why })?;
         let output = output?;
         match output.exit_code {
             // Its words for a program that cannot be run, or is not there; Compose ends with neither.
@@ -218,10 +218,12 @@ impl ComposeCli {
     /// [`ComposeError::Exit`] when Compose refuses the files, and any other [`ComposeError`].
     pub async fn config(&self, compose: &Compose) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
         check(compose)?;
-        let opened = HeldDirectory::open(Path::new(&compose.directory));
-        let failed =
-            |e: std::io::Error| ComposeError::Directory { directory: compose.directory.clone(), why: e.to_string() };
-        let held = opened.map_err(failed)?;
+        let directory = compose.directory.clone();
+        // Elsewhere: a network's file system that is gone must hold up this stack alone.
+        let opened = tokio::task::spawn_blocking(move || HeldDirectory::open(Path::new(&directory))).await;
+        let held = opened.map_err(std::io::Error::from).flatten();
+        let failed = |why| ComposeError::Directory { directory: compose.directory.clone(), why };
+        let held = held.map_err(|e| failed(e.to_string()))?;
         let read = async |files: &[&str], verb: &[&str], input: &str| {
             let mut argv = self.argv(compose, verb)?;
             let end = argv.len() - verb.len();
@@ -261,11 +263,6 @@ impl ComposeCli {
             ProcessError::Io { .. } => ComposeError::Lost { why: error.to_string() },
         })
     }
-}
-
-/// Whether the project's directory is still the one that is held.
-fn still(compose: &Compose, held: &HeldDirectory) -> Result<(), String> {
-    held.is_still(Path::new(&compose.directory))
 }
 
 /// What stands between a stack and a process: the same rules as for the resource, applied again.

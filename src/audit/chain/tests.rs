@@ -244,6 +244,17 @@ fn every_kind_of_tampering_is_found_and_named() {
             |log| log.rewrite(Control, 5),
             "control: record 6 was replaced",
         ),
+        (
+            "the last of the people's is signed as by a leader, with its hash and the head",
+            |log| {
+                let mut record = log.decoded(Intent, 7);
+                record.actor.proof = Proof::Leader;
+                let record = record.sealed();
+                log.heads[0] = Some(Ok(Head { hash: record.hash.clone(), ..log.head(Intent) }));
+                *log.at(Intent, 7) = record.encode();
+            },
+            "intent: record 7 was altered (the store): ann@host is named as Leader",
+        ),
         ("the people's lane is written anew", |log| log.rewrite(Intent, 1), "intent: record 1 was replaced"),
     ];
     let whole = Log::new();
