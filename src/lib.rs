@@ -25,6 +25,7 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod controllers;
+pub mod dice;
 pub mod observe;
 pub mod plan;
 pub mod stop_file;

@@ -20,6 +20,9 @@ use crate::api::stop::{self, EmergencyStop, EmergencyStopSpec};
 /// Its name in the data directory.
 pub const NAME: &str = "STOP";
 
+/// The reason of a file that says none, or none yet: it counts from the moment it is there.
+pub const NO_REASON: &str = "no reason is written in the stop file";
+
 /// Of what is written there so much is shown: an EmergencyStop's reason takes 1024 bytes.
 const SHOWN: u64 = 512;
 
@@ -76,7 +79,7 @@ impl StopFile {
         let text = String::from_utf8_lossy(&bytes);
         let line: String = text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
         let line = line.trim();
-        if line.is_empty() { "no reason is written in the stop file".to_owned() } else { line.to_owned() }
+        if line.is_empty() { NO_REASON.to_owned() } else { line.to_owned() }
     }
 
     /// Makes it, if it is not there. On the disk when this returns.
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(StopFile::of(Path::new("/nowhere")).holds(), None);
         std::fs::write(file.path(), "fire in the rack\x1b[2J\nmore").unwrap();
         assert_eq!(file.holds().as_deref(), Some("fire in the rack[2J"));
-        let empty = "no reason is written in the stop file";
+        let empty = NO_REASON;
         std::fs::write(file.path(), "").unwrap();
         assert_eq!(file.holds().as_deref(), Some(empty));
         std::fs::remove_file(file.path()).unwrap();

@@ -12,6 +12,8 @@ use wicap::api::session::{ControlSession, SessionPhase};
 use wicap::api::stack::WicapStack;
 use wicap::clock::Clock;
 use wicap::controllers::{Context, run};
+use wicap::observe::compose::ComposeCli;
+use wicap::observe::dial::Dialer;
 use wicap::observe::engine::Engine;
 use wicap::store::Store;
 use wicap::store::embedded::{Embedded, Options};
@@ -27,6 +29,8 @@ fn process(store: &Store, identity: &str) -> CancellationToken {
         host: "here".to_owned(),
         // Nobody asks it: the session controller knows no engine.
         engine: Engine::new("unix:///nowhere.sock").unwrap(),
+        compose: ComposeCli::new("unix:///nowhere.sock"),
+        dialer: Dialer::kernel(),
         identity: identity.to_owned(),
         data_dir: "/nowhere".into(),
         audit_kept: wicap::controllers::audit::KEPT,

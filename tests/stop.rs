@@ -149,7 +149,11 @@ async fn a_stop_file_ends_what_is_under_way() {
     proxy.set_trap(&["POST", "/start"], Hold::BeforeAnswer);
     scene.kill("processor");
     proxy.caught().await;
-    std::fs::write(data_dir.path().join("STOP"), "smoke").unwrap();
+    // As a shell does it: the file is there before its words are.
+    let file = data_dir.path().join("STOP");
+    std::fs::write(&file, "").unwrap();
+    until::<EmergencyStop>(&scene.store, "all", "there", |_| true).await;
+    std::fs::write(&file, "smoke").unwrap();
     proxy.release();
     let run = scene.asked_for().await;
     let run = until::<ActionRun>(&scene.store, run.name(), "at its end", |r| phase(r).is_final()).await;

@@ -1,13 +1,17 @@
 //! WicapStack: a compose project to keep as it is declared.
 
+mod probe;
+mod recovery;
 pub(in crate::api) mod rules;
+
+pub use probe::{HttpGet, Probe, TcpSocket};
+pub use recovery::{Backoff, LadderStep, OnConfigDrift, Recovery};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::action::ActionKind;
 use super::{Duration, Time};
 
 /// A compose project on one host, and how it is to be kept.
@@ -143,181 +147,8 @@ fn one() -> u32 {
     1
 }
 
-/// A question asked of a running service, with the kubelet's meaning of its numbers.
-///
-/// Exactly one of `tcpSocket` and `httpGet` is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Probe {
-    /// Name of the probe, unique in its service.
-    pub name: String,
-    /// Passes when a connection is accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tcp_socket: Option<TcpSocket>,
-    /// Passes when a GET answers with an expected status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http_get: Option<HttpGet>,
-    /// Time after the container's start before the first probe.
-    #[serde(default = "zero")]
-    pub initial_delay: Duration,
-    /// Time from the start of one probe to the start of the next.
-    #[serde(default = "ten_seconds")]
-    pub period: Duration,
-    /// Time after which an unanswered probe has failed. Not over the period.
-    #[serde(default = "one_second")]
-    pub timeout: Duration,
-    /// Successes in a row after which a failing probe counts as passing.
-    #[serde(default = "one")]
-    pub success_threshold: u32,
-    /// Failures in a row after which a passing probe counts as failing.
-    #[serde(default = "three")]
-    pub failure_threshold: u32,
-}
-
-fn zero() -> Duration {
-    std::time::Duration::ZERO.into()
-}
-fn one_second() -> Duration {
-    std::time::Duration::from_secs(1).into()
-}
 fn ten_seconds() -> Duration {
     std::time::Duration::from_secs(10).into()
-}
-fn three() -> u32 {
-    3
-}
-
-/// A TCP port to connect to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TcpSocket {
-    /// Host name or address; the host's own loopback when absent.
-    #[serde(default = "loopback")]
-    pub host: String,
-    /// Port, 1 to 65535.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
-}
-
-/// A plain HTTP request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpGet {
-    /// Host name or address; the host's own loopback when absent.
-    #[serde(default = "loopback")]
-    pub host: String,
-    /// Port, 1 to 65535.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
-    /// Path and query, beginning with `/`.
-    #[serde(default = "root_path")]
-    pub path: String,
-    /// Statuses that pass. Empty: 200 to 399, as for the kubelet.
-    #[serde(default)]
-    pub expected_statuses: Vec<u16>,
-}
-
-fn loopback() -> String {
-    "127.0.0.1".to_owned()
-}
-fn root_path() -> String {
-    "/".to_owned()
-}
-
-/// How a service is mended: what is tried, in which order, how often and how fast.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Recovery {
-    /// Time a drift must last before the first action, so that the engine's own restart policy gets its chance.
-    #[serde(default = "default_hold_off")]
-    pub hold_off: Duration,
-    /// Steps from the smallest action to the largest. A step that cannot help in the service's state (a restart of a
-    /// container that is missing) is passed over. After the last one a person is called.
-    #[serde(default = "default_ladder")]
-    pub ladder: Vec<LadderStep>,
-    /// Time to wait between actions.
-    #[serde(default)]
-    pub backoff: Backoff,
-    /// Time a service must be well before its ladder starts from the first step again.
-    #[serde(default = "default_reset_after")]
-    pub reset_after: Duration,
-    /// What to do when a container runs with another configuration than the compose file now gives.
-    #[serde(default)]
-    pub on_config_drift: OnConfigDrift,
-}
-
-impl Default for Recovery {
-    fn default() -> Self {
-        Self {
-            hold_off: default_hold_off(),
-            ladder: default_ladder(),
-            backoff: Backoff::default(),
-            reset_after: default_reset_after(),
-            on_config_drift: OnConfigDrift::default(),
-        }
-    }
-}
-
-fn default_hold_off() -> Duration {
-    std::time::Duration::from_secs(5).into()
-}
-fn default_reset_after() -> Duration {
-    std::time::Duration::from_secs(600).into()
-}
-
-/// The ladder when none is declared: start what is stopped, restart what runs badly, let Compose create what is missing,
-/// create it anew as the last resort.
-fn default_ladder() -> Vec<LadderStep> {
-    let step = |action, attempts| LadderStep { action, attempts };
-    vec![
-        step(ActionKind::StartService, 2),
-        step(ActionKind::RestartService, 2),
-        step(ActionKind::ComposeUp, 2),
-        step(ActionKind::RecreateService, 1),
-    ]
-}
-
-/// One rung.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LadderStep {
-    /// The action to take on the service.
-    pub action: ActionKind,
-    /// How often, before the next step is taken.
-    #[serde(default = "one")]
-    pub attempts: u32,
-}
-
-/// Exponential backoff between actions on one service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Backoff {
-    /// Wait after the first action; doubled after each further one.
-    #[serde(default = "ten_seconds")]
-    pub initial: Duration,
-    /// The longest wait.
-    #[serde(default = "five_minutes")]
-    pub max: Duration,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { initial: ten_seconds(), max: five_minutes() }
-    }
-}
-
-fn five_minutes() -> Duration {
-    std::time::Duration::from_secs(300).into()
-}
-
-/// What to do about configuration drift.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum OnConfigDrift {
-    /// Say so and leave the container alone.
-    #[default]
-    Report,
-    /// Create the service's container anew.
-    Recreate,
 }
 
 /// What is observed of a stack, and what is planned for it.
@@ -336,6 +167,9 @@ pub struct WicapStackStatus {
     /// One entry for each service of the spec, in its order. Written by the observer.
     #[serde(default)]
     pub services: Vec<ServiceStatus>,
+    /// Containers of the project whose service the compose files do not have, by name. Written by the observer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<String>,
     /// Observed and Available by the observer, Escalated by the planner.
     #[serde(default)]
     pub conditions: Vec<Condition>,
@@ -397,6 +231,19 @@ pub struct ServiceStatus {
     /// Whether its configuration differs from what the compose file now gives; absent when that could not be found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_drift: Option<bool>,
+    /// Whether its image's name by now means another image than the one it runs; absent when that could not be found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_drift: Option<bool>,
+    /// Networks that the compose file gives it and its container is not connected to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_networks: Vec<String>,
+    /// When its process was seen to have started, whoever started it: the last of these within [`STARTS_WINDOW`], oldest first, at
+    /// most [`STARTS_KEPT`]. A child's death that is hidden by exit code 0 shows here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<Time>,
+    /// Its containers, where the compose file wants another number than one or there is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Replicas>,
     /// Services it depends on, from the spec and the compose file.
     #[serde(default)]
     pub depends_on: Vec<String>,
@@ -406,6 +253,22 @@ pub struct ServiceStatus {
     /// What explains the state, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// How long a start is remembered.
+pub const STARTS_WINDOW: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// How many starts are remembered.
+pub const STARTS_KEPT: usize = 32;
+
+/// The containers of a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replicas {
+    /// How many the compose file wants.
+    pub desired: u32,
+    /// How many run and are well.
+    pub ready: u32,
 }
 
 /// What a service is, in one word.

@@ -39,7 +39,6 @@ use crate::api::stack::WicapStack;
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::audit::redact::redact;
-use crate::observe::compose::ComposeCli;
 use crate::observe::directory::HeldDirectory;
 use crate::plan::authorise;
 use crate::store::election::Fence;
@@ -80,7 +79,7 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                 Vec::new()
             });
             let actuator = Arc::new(Actuator {
-                actor: Actor::new(context.engine.clone(), ComposeCli::new(context.engine.url())),
+                actor: Actor::new(context.engine.clone(), context.compose.clone()),
                 recorder: Recorder::new(context.store.clone(), Controller::Actuator.as_str(), &context.host),
                 claims: Claims::new(
                     context.store.clone(),

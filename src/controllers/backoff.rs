@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::dice;
+
 /// Wait after the first failure; doubled after each further one. Both bounds are those of client-go's workqueue in spirit: its
 /// per-item limiter starts at 5 ms; its cap of 1000 s is too long for a person who waits.
 const FIRST: Duration = Duration::from_millis(5);
@@ -40,7 +42,7 @@ impl FailureBackoff {
         entry.failures = entry.failures.saturating_add(1);
         let longest = FIRST.saturating_mul(1 << (entry.failures - 1).min(20)).min(LONGEST);
         // Jitter, so that what failed together does not come back together.
-        let wait = longest.mul_f64(rand::random_range(0.75..=1.0));
+        let wait = longest.mul_f64(dice::draw(0.75..=1.0));
         entry.retry_at = now + wait;
         wait
     }

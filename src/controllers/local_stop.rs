@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::stop::{ALL, EmergencyStop, EmergencyStopSpec};
-use crate::stop_file::StopFile;
+use crate::stop_file::{NO_REASON, StopFile};
 use crate::store::{self, Store};
 
 /// How soon the store is asked again when it could not be reached, and how often one that has no stop is given it again.
@@ -58,10 +58,17 @@ async fn raise(store: &Store, file: &StopFile, host: &str) {
 
 async fn store_has_it(store: &Store, reason: &str, host: &str) -> Result<(), store::Error> {
     let stops = store.api::<EmergencyStop>();
-    if stops.get_opt(ALL).await?.is_some() {
+    let by: String = format!("stop-file@{host}").chars().take(64).collect();
+    if let Some(mut stop) = stops.get_opt(ALL).await? {
+        // Whoever makes the file writes into it a moment later, and by then the stop is here.
+        if stop.spec.by == by && stop.spec.reason == NO_REASON && reason != NO_REASON {
+            reason.clone_into(&mut stop.spec.reason);
+            // It stops all the same; the reason is tried again in a moment.
+            let _ = stops.replace(&stop).await;
+        }
         return Ok(());
     }
-    let spec = EmergencyStopSpec { reason: reason.to_owned(), by: format!("stop-file@{host}").chars().take(64).collect() };
+    let spec = EmergencyStopSpec { reason: reason.to_owned(), by };
     match stops.create(&EmergencyStop::new(ALL, spec)).await {
         Ok(_) | Err(store::Error::AlreadyExists { .. }) => Ok(()),
         Err(error) => Err(error),

@@ -29,6 +29,8 @@ use std::str::FromStr;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::observe::compose::ComposeCli;
+use crate::observe::dial::Dialer;
 use crate::observe::engine::Engine;
 use crate::stop_file::StopFile;
 use crate::store::Store;
@@ -115,6 +117,10 @@ pub struct Context {
     pub host: String,
     /// The engine of that host.
     pub engine: Engine,
+    /// Compose, for that engine.
+    pub compose: ComposeCli,
+    /// How probes and checks connect.
+    pub dialer: Dialer,
     /// Who this process is, for leader keys and claims.
     pub identity: String,
     /// This host's data directory: what leaves the store is kept there.

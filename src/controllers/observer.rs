@@ -22,7 +22,7 @@ use super::{Context, Controller};
 use crate::api::action::ActionRun;
 use crate::api::stack::{HEARTBEAT, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};
 use crate::api::{Object, Time, condition, elapsed, reason};
-use crate::observe::compose::{ComposeCli, ConfigCache};
+use crate::observe::compose::ConfigCache;
 use crate::observe::engine::Engine;
 use crate::observe::observation::{Seen, changed, observe};
 use crate::observe::probe::ProbeSet;
@@ -251,9 +251,9 @@ impl Observer {
             }
         });
         let watched = Arc::new(Mutex::new(Watched {
-            config: ConfigCache::new(ComposeCli::new(self.context.engine.url())),
+            config: ConfigCache::new(self.context.compose.clone()),
             config_error: None,
-            probes: ProbeSet::new(wake),
+            probes: ProbeSet::new(self.context.dialer.clone(), self.context.store.clock().clone(), wake),
             wakes: wakes.abort_handle(),
             generation,
         }));

@@ -97,8 +97,8 @@ impl Soaks {
             let Some((number, missed)) = take_due(record, since, whole, check.period.to_std(), now) else { continue };
             record.missed += missed;
             record.next = number + 1;
-            let check = check.clone();
-            asked.spawn(async move { (check.name, ask_http(&check.http_get, check.timeout.to_std()).await) });
+            let (check, dialer) = (check.clone(), self.context.dialer.clone());
+            asked.spawn(async move { (check.name, ask_http(&dialer, &check.http_get, check.timeout.to_std()).await) });
         }
         for (name, result) in asked.join_all().await {
             let record = record(next, &name);

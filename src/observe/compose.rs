@@ -4,15 +4,20 @@
 //! environment is emptied of all but what the client needs to find itself, so that no `COMPOSE_*`, `DOCKER_CONTEXT` or variable
 //! used for interpolation leaks in: what a compose file interpolates comes from its env files alone.
 
+mod cache;
+
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde::Deserialize;
 use tokio::process::Command;
-use tokio::time::Instant;
+
+pub use cache::ConfigCache;
 
 use super::directory::HeldDirectory;
 pub use super::process::ProcessOutput;
@@ -130,10 +135,20 @@ pub struct ComposeService {
     pub depends_on: Vec<String>,
 }
 
+/// What a simulation does in place of running `docker compose`: it is given the argument vector and the standard input.
+pub type Run = dyn Fn(Vec<String>, String) -> BoxFuture<'static, Result<ProcessOutput, ComposeError>> + Send + Sync;
+
 /// The compose client, aimed at one engine.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ComposeCli {
     docker_host: String,
+    simulated: Option<Arc<Run>>,
+}
+
+impl fmt::Debug for ComposeCli {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ComposeCli({})", self.docker_host)
+    }
 }
 
 impl ComposeCli {
@@ -145,7 +160,22 @@ impl ComposeCli {
             None if docker_host.starts_with('/') => format!("unix://{docker_host}"),
             None => docker_host.to_owned(),
         };
-        Self { docker_host }
+        Self { docker_host, simulated: None }
+    }
+
+    /// A client that runs nothing, and has that function answer.
+    #[must_use]
+    pub fn simulated(run: Arc<Run>) -> Self {
+        Self { docker_host: String::new(), simulated: Some(run) }
+    }
+
+    /// Does what may have to wait for a disk, without holding up the runtime. A simulation does it on the spot: nothing in it happens on
+    /// another thread.
+    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+        if self.simulated.is_some() {
+            return work();
+        }
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::from).flatten()
     }
 
     /// The argument vector of a compose command on that project: what selects the project, then `verb`. Files are given by their
@@ -220,8 +250,7 @@ impl ComposeCli {
         check(compose)?;
         let directory = compose.directory.clone();
         // Elsewhere: a network's file system that is gone must hold up this stack alone.
-        let opened = tokio::task::spawn_blocking(move || HeldDirectory::open(Path::new(&directory))).await;
-        let held = opened.map_err(std::io::Error::from).flatten();
+        let held = self.on_disk(move || HeldDirectory::open(Path::new(&directory))).await;
         let failed = |why| ComposeError::Directory { directory: compose.directory.clone(), why };
         let held = held.map_err(|e| failed(e.to_string()))?;
         let read = async |files: &[&str], verb: &[&str], input: &str| {
@@ -250,6 +279,11 @@ impl ComposeCli {
         keep: usize,
         timeout: Duration,
     ) -> Result<ProcessOutput, ComposeError> {
+        if let Some(run) = &self.simulated {
+            return tokio::time::timeout(timeout, run(argv.to_vec(), input.to_owned()))
+                .await
+                .unwrap_or(Err(ComposeError::Timeout { after: timeout }));
+        }
         let [program, arguments @ ..] = argv else {
             return Err(ComposeError::Spawn { why: "the argument vector is empty".to_owned() });
         };
@@ -339,83 +373,6 @@ fn parse(hashes: &str, alone: &str, json: &str) -> Result<BTreeMap<String, Compo
         (name.to_owned(), ComposeService { hash: hash.to_owned(), hash_alone, depends_on })
     };
     Ok(pairs(hashes)?.into_iter().map(service).collect())
-}
-
-/// Remembers [`ComposeCli::config`] until a compose or env file changes (time of change, size, inode), or the project does. Two
-/// processes are too much for every container event.
-#[derive(Debug)]
-pub struct ConfigCache {
-    cli: ComposeCli,
-    good: Option<Arc<BTreeMap<String, ComposeService>>>,
-    last: Option<Reading>,
-}
-
-/// The last time the files were read.
-#[derive(Debug)]
-struct Reading {
-    stamp: Stamp,
-    at: Instant,
-    failure: Option<ComposeError>,
-}
-
-#[derive(Debug, PartialEq)]
-struct Stamp {
-    compose: Compose,
-    /// For each file: time of change in ns, size, inode; none when it cannot be looked at.
-    files: Vec<Option<(i128, u64, u64)>>,
-}
-
-impl ConfigCache {
-    /// Knows nothing yet.
-    #[must_use]
-    pub fn new(cli: ComposeCli) -> Self {
-        Self { cli, good: None, last: None }
-    }
-
-    /// The configuration: from memory when nothing changed, else by running Compose.
-    ///
-    /// # Errors
-    /// Any [`ComposeError`]; the same one for [`CONFIG_RETRY`] as long as the files stay as they are.
-    pub async fn get(&mut self, compose: &Compose) -> Result<Arc<BTreeMap<String, ComposeService>>, ComposeError> {
-        check(compose)?;
-        // Looked at before the files are read, so that a change meanwhile is seen the next time.
-        let stamp = stamp(compose).await;
-        if let Some(last) = &self.last
-            && last.stamp == stamp
-        {
-            match (&last.failure, &self.good) {
-                (Some(failure), _) if last.at.elapsed() < CONFIG_RETRY => return Err(failure.clone()),
-                (None, Some(good)) if last.at.elapsed() < CONFIG_MAX_AGE => return Ok(good.clone()),
-                _ => {}
-            }
-        }
-        if self.last.as_ref().is_some_and(|last| last.stamp.compose != *compose) {
-            self.good = None;
-        }
-        let result = self.cli.config(compose).await.map(Arc::new);
-        self.last = Some(Reading { stamp, at: Instant::now(), failure: result.as_ref().err().cloned() });
-        if let Ok(good) = &result {
-            self.good = Some(good.clone());
-        }
-        result
-    }
-
-    /// The last good configuration, without looking at the disk.
-    #[must_use]
-    pub fn peek(&self) -> Option<Arc<BTreeMap<String, ComposeService>>> {
-        self.good.clone()
-    }
-}
-
-async fn stamp(compose: &Compose) -> Stamp {
-    let default_env = [".env".to_owned()];
-    let env_files = if compose.env_files.is_empty() { &default_env[..] } else { &compose.env_files[..] };
-    let mut files = Vec::new();
-    for file in compose.files.iter().chain(env_files) {
-        let meta = tokio::fs::metadata(format!("{}/{file}", compose.directory)).await.ok();
-        files.push(meta.map(|m| (i128::from(m.mtime()) * 1_000_000_000 + i128::from(m.mtime_nsec()), m.size(), m.ino())));
-    }
-    Stamp { compose: compose.clone(), files }
 }
 
 #[cfg(test)]
@@ -576,22 +533,5 @@ mod tests {
         let file = without_dependencies("a 11\nb 22\n").unwrap();
         assert_eq!(file, "services:\n  \"a\":\n    depends_on: !reset []\n  \"b\":\n    depends_on: !reset []\n");
         assert_eq!(without_dependencies("").unwrap(), "services: {}\n");
-    }
-
-    #[tokio::test]
-    async fn the_stamp_moves_with_the_files_and_the_project() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut compose = Compose { directory: dir.path().to_str().unwrap().to_owned(), ..compose() };
-        let none = stamp(&compose).await;
-        assert_eq!(none.files, [None, None, None]);
-        std::fs::write(dir.path().join("compose.yaml"), "services: {}").unwrap();
-        let one = stamp(&compose).await;
-        assert_ne!(none, one);
-        assert_eq!(one, stamp(&compose).await);
-        std::fs::write(dir.path().join("site.env"), "A=1").unwrap();
-        assert_ne!(one, stamp(&compose).await);
-        let before = stamp(&compose).await;
-        compose.profiles.clear();
-        assert_ne!(before, stamp(&compose).await);
     }
 }

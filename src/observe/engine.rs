@@ -5,6 +5,7 @@
 //! an effect: [`EngineError::is_ambiguous`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +14,20 @@ use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, EventM
 use bollard::query_parameters::{
     EventsOptionsBuilder, ListContainersOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
 
 use crate::api::Time;
 use crate::api::stack::Health;
 use crate::audit::redact::known::{self, Owner};
 use crate::audit::redact::literals::secret_values;
+use crate::clock::Clock;
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at
 /// once was seen to take a second. Half the resync period, so that a silent engine is known before the next one.
@@ -124,7 +132,26 @@ pub struct Engine {
 #[derive(Debug)]
 struct Shared {
     url: String,
+    clock: Clock,
+    reach: Reach,
     client: Mutex<Option<Docker>>,
+}
+
+/// What a simulation does when its engine is dialled: the other end of the connection speaks the engine's HTTP API.
+pub type Dial = dyn Fn() -> BoxFuture<'static, std::io::Result<DuplexStream>> + Send + Sync;
+
+/// How the engine is reached.
+enum Reach {
+    /// As its address says.
+    Address,
+    /// As a simulation has it, each call through a connection of its own.
+    Simulated(Arc<Dial>),
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if matches!(self, Self::Address) { "Address" } else { "Simulated" })
+    }
 }
 
 /// A container of a compose project, as the engine has it.
@@ -211,7 +238,17 @@ impl Engine {
         } else {
             return bad("it begins with none of unix://, tcp://, http:// and /");
         }
-        Ok(Self { shared: Arc::new(Shared { url: url.to_owned(), client: Mutex::new(None) }) })
+        Ok(Self::reached(url, Clock::system(), Reach::Address))
+    }
+
+    /// An engine at the other end of what that function connects to.
+    #[must_use]
+    pub fn simulated(clock: Clock, dial: Arc<Dial>) -> Self {
+        Self::reached("simulated", clock, Reach::Simulated(dial))
+    }
+
+    fn reached(url: &str, clock: Clock, reach: Reach) -> Self {
+        Self { shared: Arc::new(Shared { url: url.to_owned(), clock, reach, client: Mutex::new(None) }) }
     }
 
     /// The address it was made with.
@@ -264,7 +301,7 @@ impl Engine {
     /// breaks; whoever wants more calls again. What happens between this call and the first poll is delivered too.
     pub fn events(&self) -> impl Stream<Item = Result<ContainerEvent, EngineError>> + Send + use<> {
         let engine = self.clone();
-        let since = Time::now();
+        let since = self.shared.clock.now();
         let connected = async move {
             let client = engine.client().await?;
             let filters = HashMap::from([("type", vec!["container"]), ("label", vec![PROJECT]), ("event", EVENTS.to_vec())]);
@@ -352,9 +389,14 @@ impl Engine {
         }
         let url = self.url();
         let limit = READ_TIMEOUT.as_secs();
-        let made = match socket_path(url) {
-            Some(path) => Docker::connect_with_unix(path, limit, API_DEFAULT_VERSION),
-            None => Docker::connect_with_http(url.trim_end_matches('/'), limit, API_DEFAULT_VERSION),
+        let made = match (&self.shared.reach, socket_path(url)) {
+            (Reach::Simulated(dial), _) => {
+                let dial = Arc::clone(dial);
+                let transport = move |request: BollardRequest| exchange(Arc::clone(&dial), request);
+                Docker::connect_with_custom_transport(transport, Some("http://simulated"), limit, API_DEFAULT_VERSION)
+            }
+            (Reach::Address, Some(path)) => Docker::connect_with_unix(path, limit, API_DEFAULT_VERSION),
+            (Reach::Address, None) => Docker::connect_with_http(url.trim_end_matches('/'), limit, API_DEFAULT_VERSION),
         };
         let client = self.within(READ_TIMEOUT, async { made?.negotiate_version().await }).await?;
         tracing::debug!(url, version = %client.client_version(), "Docker engine answers");
@@ -385,6 +427,15 @@ impl Engine {
         }
         result
     }
+}
+
+/// One request and its answer, through a connection of their own.
+async fn exchange(dial: Arc<Dial>, request: BollardRequest) -> Result<Response<Incoming>, BollardError> {
+    let stream = dial().await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the answer's body, or when nobody wants it any more.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
 }
 
 /// The path, when the address is a socket's.

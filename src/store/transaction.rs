@@ -109,7 +109,7 @@ impl Transaction {
         let plural = K::plural(&());
         let mut object = object.clone();
         let meta = object.meta_mut();
-        meta.uid = Some(uuid::Uuid::new_v4().to_string());
+        meta.uid = Some(crate::dice::uuid().to_string());
         meta.generation = Some(1);
         meta.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(this.store.clock.now()));
         meta.deletion_timestamp = None;

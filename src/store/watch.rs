@@ -163,7 +163,7 @@ impl<K: Object> Watch<K> {
         if self.failures > 0 {
             let exponent = self.failures.saturating_sub(1).min(10);
             let longest = RETRY_FIRST.saturating_mul(1 << exponent).min(RETRY_LONGEST);
-            let share = rand::random_range(0.5..1.0);
+            let share = crate::dice::draw(0.5..1.0);
             sleep(longest.mul_f64(share)).await;
         }
     }

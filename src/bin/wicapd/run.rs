@@ -6,6 +6,8 @@ use wicap::api::stack::default_host;
 use wicap::clock::Clock;
 use wicap::controllers::audit::KEPT;
 use wicap::controllers::{Context, Selection, run};
+use wicap::observe::compose::ComposeCli;
+use wicap::observe::dial::Dialer;
 use wicap::observe::engine::Engine;
 use wicap::stop_file::StopFile;
 use wicap::store::{Store, StoreUrl};
@@ -39,7 +41,7 @@ pub struct Run {
 impl Run {
     pub async fn run(self) -> Result<(), Failure> {
         let engine = Engine::new(&self.docker).map_err(|e| Failure::Start(format!("--docker: {e}")))?;
-        let identity = format!("{}-{}-{}", self.host, std::process::id(), &uuid::Uuid::new_v4().to_string()[..8]);
+        let identity = format!("{}-{}-{}", self.host, std::process::id(), &wicap::dice::uuid().to_string()[..8]);
         let shutdown = until_told_to_end()?;
         let data_dir = self.serving.data_dir();
         let stop_file = StopFile::of(&data_dir);
@@ -55,7 +57,17 @@ impl Run {
             (store.map_err(|e| Failure::Start(format!("--store: {e}")))?, None)
         };
         tracing::info!(store = %store.url(), host = self.host, docker = self.docker, identity, "wicapd is running");
-        let context = Context { store, host: self.host, engine, identity, data_dir, audit_kept: self.audit_keep, stop_file };
+        let context = Context {
+            store,
+            host: self.host,
+            compose: ComposeCli::new(engine.url()),
+            engine,
+            dialer: Dialer::kernel(),
+            identity,
+            data_dir,
+            audit_kept: self.audit_keep,
+            stop_file,
+        };
         let Some(served) = served else {
             run(context, &self.controllers, shutdown).await;
             return Ok(());

@@ -19,10 +19,10 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::api::stack::{HttpGet, Probe};
 use crate::audit::redact::redact;
+use crate::observe::dial::{Connection, Dialer};
 
 /// Most bytes of a body that are read, and only to say why a probe failed.
 const BODY_MOST: usize = 1024;
@@ -34,17 +34,17 @@ const BODY_SHOWN: usize = 160;
 ///
 /// # Errors
 /// Why it fails, in words for people.
-pub async fn ask(probe: &Probe) -> Result<String, String> {
+pub async fn ask(dialer: &Dialer, probe: &Probe) -> Result<String, String> {
     let timeout = probe.timeout.to_std();
     match (&probe.tcp_socket, &probe.http_get) {
         (Some(tcp), None) => {
             within(timeout, async {
-                connect(&tcp.host, tcp.port).await?;
+                connect(dialer, &tcp.host, tcp.port).await?;
                 Ok(format!("{}:{} accepts connections", tcp.host, tcp.port))
             })
             .await
         }
-        (None, Some(http)) => ask_http(http, timeout).await,
+        (None, Some(http)) => ask_http(dialer, http, timeout).await,
         _ => Err("the probe asks nothing: set one of tcpSocket and httpGet".to_owned()),
     }
 }
@@ -54,9 +54,9 @@ pub async fn ask(probe: &Probe) -> Result<String, String> {
 /// # Errors
 /// Why it fails, in words for people: no connection, no answer, or a status that is not expected, with the redacted beginning
 /// of the body.
-pub async fn ask_http(get: &HttpGet, timeout: Duration) -> Result<String, String> {
+pub async fn ask_http(dialer: &Dialer, get: &HttpGet, timeout: Duration) -> Result<String, String> {
     within(timeout, async {
-        let stream = connect(&get.host, get.port).await?;
+        let stream = connect(dialer, &get.host, get.port).await?;
         let broken = |e: hyper::Error| format!("{}:{} broke off: {e}", get.host, get.port);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let request = Request::get(&get.path)
@@ -104,8 +104,8 @@ async fn judge(get: &HttpGet, response: Response<hyper::body::Incoming>) -> Resu
     if shown.trim().is_empty() { Err(said) } else { Err(format!("{said}: {}", shown.trim())) }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
-    TcpStream::connect((host, port)).await.map_err(|e| format!("no connection to {host}:{port}: {e}"))
+async fn connect(dialer: &Dialer, host: &str, port: u16) -> Result<Connection, String> {
+    dialer.connect(host, port).await.map_err(|e| format!("no connection to {host}:{port}: {e}"))
 }
 
 async fn within(timeout: Duration, attempt: impl Future<Output = Result<String, String>>) -> Result<String, String> {
@@ -148,31 +148,31 @@ mod tests {
     #[tokio::test]
     async fn statuses_from_200_to_399_pass_unless_others_are_expected() {
         let ok = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-        assert_eq!(ask_http(&get(ok, &[]), SECOND).await.unwrap(), "GET /x?a=1 answers 200");
-        assert!(ask_http(&get(ok, &[204]), SECOND).await.is_err());
+        assert_eq!(ask_http(&Dialer::kernel(), &get(ok, &[]), SECOND).await.unwrap(), "GET /x?a=1 answers 200");
+        assert!(ask_http(&Dialer::kernel(), &get(ok, &[204]), SECOND).await.is_err());
         let moved = server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
-        assert!(ask_http(&get(moved, &[]), SECOND).await.is_ok());
+        assert!(ask_http(&Dialer::kernel(), &get(moved, &[]), SECOND).await.is_ok());
         let down =
             server("HTTP/1.1 503 No\r\ncontent-length: 38\r\n\r\n{\"error\":\"down\",\"password\":\"hunter2!\"}").await;
-        let why = ask_http(&get(down, &[]), SECOND).await.unwrap_err();
+        let why = ask_http(&Dialer::kernel(), &get(down, &[]), SECOND).await.unwrap_err();
         assert!(why.starts_with("GET /x?a=1 answers 503: {\"error\":\"down\"") && !why.contains("hunter2"), "{why}");
-        assert!(ask_http(&get(down, &[503]), SECOND).await.is_ok());
+        assert!(ask_http(&Dialer::kernel(), &get(down, &[503]), SECOND).await.is_ok());
     }
 
     #[tokio::test]
     async fn an_endless_body_is_not_read_to_its_end() {
         let endless = server("HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\nxxxx").await;
-        assert!(ask_http(&get(endless, &[]), SECOND).await.is_ok());
+        assert!(ask_http(&Dialer::kernel(), &get(endless, &[]), SECOND).await.is_ok());
     }
 
     #[tokio::test]
     async fn silence_and_nonsense_and_nobody_fail() {
         let silent = server("").await;
         let timeout = Duration::from_millis(100);
-        assert_eq!(ask_http(&get(silent, &[]), timeout).await.unwrap_err(), "no answer within 100ms");
+        assert_eq!(ask_http(&Dialer::kernel(), &get(silent, &[]), timeout).await.unwrap_err(), "no answer within 100ms");
         let nonsense = server("SSH-2.0-x\r\n").await;
-        assert!(ask_http(&get(nonsense, &[]), SECOND).await.unwrap_err().contains("broke off"));
+        assert!(ask_http(&Dialer::kernel(), &get(nonsense, &[]), SECOND).await.unwrap_err().contains("broke off"));
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        assert!(ask_http(&get(nobody, &[]), SECOND).await.unwrap_err().starts_with("no connection to"));
+        assert!(ask_http(&Dialer::kernel(), &get(nobody, &[]), SECOND).await.unwrap_err().starts_with("no connection to"));
     }
 }

@@ -1,6 +1,6 @@
 //! The tasks that ask: one for each probe of a container that runs, none for one that does not.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::Verdict;
 use crate::api::stack::{Probe, ProbeStatus, WicapStackSpec};
 use crate::api::{Time, after, elapsed};
+use crate::clock::Clock;
+use crate::dice;
+use crate::observe::dial::Dialer;
 use crate::observe::engine::{Container, ContainerState};
 
 /// The first attempt is put off by a random part of this or of the period, whichever is shorter, so that the probes of a stack
@@ -20,9 +23,11 @@ const JITTER: Duration = Duration::from_secs(1);
 /// The probes of one stack. Dropping it ends them all.
 #[derive(Debug)]
 pub struct ProbeSet {
+    dialer: Dialer,
+    clock: Clock,
     wake: Arc<Notify>,
     /// By service and name of the probe.
-    running: HashMap<(String, String), Running>,
+    running: BTreeMap<(String, String), Running>,
 }
 
 /// A probe that is being asked.
@@ -44,14 +49,14 @@ impl Drop for Running {
 impl ProbeSet {
     /// No probes yet. `wake` is notified when a verdict changes.
     #[must_use]
-    pub fn new(wake: Arc<Notify>) -> Self {
-        Self { wake, running: HashMap::new() }
+    pub fn new(dialer: Dialer, clock: Clock, wake: Arc<Notify>) -> Self {
+        Self { dialer, clock, wake, running: BTreeMap::new() }
     }
 
     /// Makes the tasks fit what the spec declares and what runs: begins, ends and begins anew. To be called whenever either may
     /// have changed, from within a Tokio runtime. When several containers of a service run, the first decides.
     pub fn sync(&mut self, spec: &WicapStackSpec, containers: &[Container]) {
-        let mut kept = HashMap::new();
+        let mut kept = BTreeMap::new();
         for service in spec.services.iter().filter(|s| !s.probes.is_empty()) {
             let runs = |c: &&Container| c.service == service.name && c.status == ContainerState::Running;
             let Some(container) = containers.iter().filter(runs).min_by_key(|c| c.number) else { continue };
@@ -82,10 +87,11 @@ impl ProbeSet {
     fn begin(&self, probe: &Probe, container: (String, Option<Time>)) -> Running {
         let mut verdict = Verdict::new(probe);
         let (sender, status) = watch::channel(verdict.status());
-        let now = Time::now();
+        let now = self.clock.now();
         let due = after(container.1.unwrap_or(now), probe.initial_delay.to_std());
-        let wait = elapsed(now, due) + JITTER.min(probe.period.to_std()).mul_f64(rand::random());
+        let wait = elapsed(now, due) + JITTER.min(probe.period.to_std()).mul_f64(dice::draw(0.0..1.0));
         let (asked, wake) = (probe.clone(), self.wake.clone());
+        let (dialer, clock) = (self.dialer.clone(), self.clock.clone());
         let task = tokio::spawn(async move {
             let period = asked.period.to_std().max(Duration::from_millis(1));
             let mut ticks = tokio::time::interval_at(Instant::now() + wait, period);
@@ -93,8 +99,8 @@ impl ProbeSet {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
                 ticks.tick().await;
-                let result = super::ask(&asked).await;
-                if verdict.feed(result, Time::now()) {
+                let result = super::ask(&dialer, &asked).await;
+                if verdict.feed(result, clock.now()) {
                     sender.send_replace(verdict.status());
                     wake.notify_one();
                 }
@@ -147,7 +153,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let spec = spec(listener.local_addr().unwrap().port());
         let wake = Arc::new(Notify::new());
-        let mut set = ProbeSet::new(wake.clone());
+        let mut set = ProbeSet::new(Dialer::kernel(), Clock::system(), wake.clone());
         set.sync(&spec, &[container("a", ContainerState::Paused)]);
         assert!(set.statuses("ui").is_empty());
 
@@ -174,7 +180,7 @@ mod tests {
         let mut spec = spec(1);
         spec.services[0].probes[0].initial_delay = Duration::from_secs(3600).into();
         let wake = Arc::new(Notify::new());
-        let mut set = ProbeSet::new(wake.clone());
+        let mut set = ProbeSet::new(Dialer::kernel(), Clock::system(), wake.clone());
         let mut new = container("a", ContainerState::Running);
         new.started_at = Some(Time::now());
         set.sync(&spec, &[new]);

@@ -84,7 +84,7 @@ impl Leases {
     }
 
     fn unused_id(&self) -> i64 {
-        std::iter::repeat_with(|| rand::random_range(1..=i64::MAX))
+        std::iter::repeat_with(|| crate::dice::draw(1..=i64::MAX))
             .find(|id| !self.by_id.contains_key(id))
             .expect("there are more numbers than leases")
     }

@@ -1,0 +1,104 @@
+//! Recovery: how a service is mended.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{one, ten_seconds};
+use crate::api::Duration;
+use crate::api::action::ActionKind;
+
+/// How a service is mended: what is tried, in which order, how often and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// Time a drift must last before the first action, so that the engine's own restart policy gets its chance.
+    #[serde(default = "default_hold_off")]
+    pub hold_off: Duration,
+    /// Steps from the smallest action to the largest. A step that cannot help in the service's state (a restart of a
+    /// container that is missing) is passed over. After the last one a person is called.
+    #[serde(default = "default_ladder")]
+    pub ladder: Vec<LadderStep>,
+    /// Time to wait between actions.
+    #[serde(default)]
+    pub backoff: Backoff,
+    /// Time a service must be well before its ladder starts from the first step again.
+    #[serde(default = "default_reset_after")]
+    pub reset_after: Duration,
+    /// What to do when a container runs with another configuration than the compose file now gives.
+    #[serde(default)]
+    pub on_config_drift: OnConfigDrift,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            hold_off: default_hold_off(),
+            ladder: default_ladder(),
+            backoff: Backoff::default(),
+            reset_after: default_reset_after(),
+            on_config_drift: OnConfigDrift::default(),
+        }
+    }
+}
+
+fn default_hold_off() -> Duration {
+    std::time::Duration::from_secs(5).into()
+}
+fn default_reset_after() -> Duration {
+    std::time::Duration::from_secs(600).into()
+}
+
+/// The ladder when none is declared: start what is stopped, restart what runs badly, let Compose create what is missing,
+/// create it anew as the last resort.
+fn default_ladder() -> Vec<LadderStep> {
+    let step = |action, attempts| LadderStep { action, attempts };
+    vec![
+        step(ActionKind::StartService, 2),
+        step(ActionKind::RestartService, 2),
+        step(ActionKind::ComposeUp, 2),
+        step(ActionKind::RecreateService, 1),
+    ]
+}
+
+/// One rung.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LadderStep {
+    /// The action to take on the service.
+    pub action: ActionKind,
+    /// How often, before the next step is taken.
+    #[serde(default = "one")]
+    pub attempts: u32,
+}
+
+/// Exponential backoff between actions on one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Backoff {
+    /// Wait after the first action; doubled after each further one.
+    #[serde(default = "ten_seconds")]
+    pub initial: Duration,
+    /// The longest wait.
+    #[serde(default = "five_minutes")]
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: ten_seconds(), max: five_minutes() }
+    }
+}
+
+fn five_minutes() -> Duration {
+    std::time::Duration::from_secs(300).into()
+}
+
+/// What to do about configuration drift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnConfigDrift {
+    /// Say so and leave the container alone.
+    #[default]
+    Report,
+    /// Create the service's container anew.
+    Recreate,
+}
