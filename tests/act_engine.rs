@@ -83,7 +83,7 @@ impl Hand {
         let outcome = self.actor.execute(&self.spec, action, target, &before, &held, limit).await.unwrap();
         let executed = begun.elapsed();
         assert!(matches!(outcome.exit_code, None | Some(0)), "{action}: {outcome:?}");
-        let seen = self.actor.verify(&self.spec, action, target, &before, Duration::from_secs(10)).await;
+        let seen = self.actor.verify(&self.spec, action, target, &before, Duration::from_secs(10), true).await;
         assert!(seen.holds, "{action}: {} (it said {})", seen.message, outcome.output);
         println!("{action} {target:?}: executed in {executed:?}, verified after {:?}", begun.elapsed());
         seen.after
@@ -143,7 +143,7 @@ async fn every_action_has_its_effect_and_touches_nothing_else() {
     // A restart that did not happen is not taken for one.
     let before = hand.actor.facts(&hand.spec, "d").await.unwrap();
     let limit = Duration::from_millis(200);
-    assert!(!hand.actor.verify(&hand.spec, ActionKind::RestartService, "d", &before, limit).await.holds);
+    assert!(!hand.actor.verify(&hand.spec, ActionKind::RestartService, "d", &before, limit, true).await.holds);
     // Calls that certainly did nothing are known as such.
     let gone = engine.start(&"0".repeat(64)).await.unwrap_err();
     assert!(!gone.is_ambiguous(), "{gone}");

@@ -13,10 +13,12 @@
 //! - [`status_check`]: looks, and changes nothing
 //! - [`facts`]: the targets as they are now
 //! - [`verify`]: preconditions and postconditions, pure, and the wait for the latter
+//! - [`serving`]: whether what was brought up serves, by the observer's word
 
 pub mod compose;
 pub mod container;
 pub mod facts;
+pub mod serving;
 pub mod status_check;
 pub mod verify;
 
@@ -189,7 +191,8 @@ impl Actor {
         Ok(Outcome { output: tail(&redact(&outcome.output), OUTPUT_MOST).to_owned(), ..outcome })
     }
 
-    /// Waits until the postcondition holds or the time is over. The engine's events wake it; it also looks every second.
+    /// Waits until the postcondition holds or the time is over. The engine's events wake it; it also looks every second. `over` says
+    /// that the call has been answered, so that what has ended again by then need not be waited for.
     pub async fn verify(
         &self,
         stack: &WicapStackSpec,
@@ -197,8 +200,9 @@ impl Actor {
         target: &str,
         before: &[ContainerFact],
         timeout: Duration,
+        over: bool,
     ) -> Verification {
-        verify::wait(&self.engine, stack, action, target, before, timeout).await
+        verify::wait(&self.engine, stack, verify::Wanted { action, target, before, timeout, over }).await
     }
 }
 

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use tokio::time::Instant;
 
 use super::facts;
+use super::serving::brings_up;
 use crate::api::action::{ActionKind, ContainerFact, Verification};
 use crate::api::stack::{ServiceState, WicapStackSpec};
 use crate::observe::engine::Engine;
@@ -121,15 +122,39 @@ fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) 
     }
 }
 
-/// Looks until the postcondition holds or the time is over: at once, at every event of the project, and every second.
-pub(super) async fn wait(
-    engine: &Engine,
-    stack: &WicapStackSpec,
-    action: ActionKind,
-    target: &str,
-    before: &[ContainerFact],
-    timeout: Duration,
-) -> Verification {
+/// Why no waiting will bring the effect of an action whose call is over: what it brought up has ended again, or is not there at all.
+#[must_use]
+pub fn hopeless(action: ActionKind, before: &[ContainerFact], after: &[ContainerFact]) -> Option<String> {
+    if !brings_up(action) {
+        return None;
+    }
+    after.iter().find_map(|now| {
+        let then = before.iter().find(|b| b.service == now.service);
+        let started = now.started_at > then.and_then(|f| f.started_at);
+        match now.state {
+            ServiceState::Missing => Some(format!("{} has no container", now.service)),
+            state @ (ServiceState::Exited | ServiceState::Restarting | ServiceState::Dead) if started => {
+                Some(format!("{} has started and ended again: it is {state:?}", now.service))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// What is looked for, and how long.
+pub(super) struct Wanted<'a> {
+    pub(super) action: ActionKind,
+    pub(super) target: &'a str,
+    pub(super) before: &'a [ContainerFact],
+    pub(super) timeout: Duration,
+    /// Whether the call has been answered. Otherwise its effect may still be to come, whatever is seen.
+    pub(super) over: bool,
+}
+
+/// Looks until the postcondition holds, cannot hold any more, or the time is over: at once, at every event of the project, and every
+/// second.
+pub(super) async fn wait(engine: &Engine, stack: &WicapStackSpec, wanted: Wanted<'_>) -> Verification {
+    let Wanted { action, target, before, timeout, over } = wanted;
     let deadline = Instant::now() + timeout;
     // From here on no event is lost, though the connection is only made when it is polled.
     let project = stack.compose.project.as_str();
@@ -154,7 +179,10 @@ pub(super) async fn wait(
                 after = facts;
                 match postcondition(action, before, &after) {
                     Ok(()) => return Verification { holds: true, message: seen(&after), after },
-                    Err(missing) => missing,
+                    Err(missing) => match hopeless(action, before, &after).filter(|_| over) {
+                        Some(message) => return Verification { holds: false, message, after },
+                        None => missing,
+                    },
                 }
             }
             Ok(Err(error)) => format!("it could not be looked at: {error}"),
@@ -253,12 +281,34 @@ mod tests {
         assert!(postcondition(A::ComposeDown, &[running], &[]).is_err());
     }
 
+    #[test]
+    fn what_has_ended_again_is_not_waited_for() {
+        let exited = fact(S::Exited, "a", 10);
+        for (action, after, expected) in [
+            (A::StartService, fact(S::Exited, "a", 11), true),
+            (A::StartService, fact(S::Restarting, "a", 11), true),
+            (A::StartService, fact(S::Exited, "a", 10), false),
+            (A::StartService, fact(S::Running, "a", 11), false),
+            (A::StartService, fact(S::Unknown, "a", 11), false),
+            (A::ComposeUp, fact(S::Missing, "", 0), true),
+            (A::ComposeUp, fact(S::Exited, "b", 11), true),
+            (A::RecreateService, fact(S::Exited, "b", 0), false),
+            (A::StopService, fact(S::Exited, "a", 11), false),
+            (A::ComposeDown, fact(S::Missing, "", 0), false),
+        ] {
+            let why = hopeless(action, std::slice::from_ref(&exited), std::slice::from_ref(&after));
+            assert_eq!(why.is_some(), expected, "{action}: {after:?}: {why:?}");
+        }
+    }
+
     #[tokio::test]
     async fn a_silent_engine_proves_nothing() {
         let stack = serde_json::json!({"compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "ui"}]});
         let stack: WicapStackSpec = serde_json::from_value(stack).unwrap();
         let engine = Engine::new("/nonexistent.sock").unwrap();
-        let seen = wait(&engine, &stack, A::ComposeDown, "", &[], Duration::from_millis(50)).await;
+        let timeout = Duration::from_millis(50);
+        let wanted = Wanted { action: A::ComposeDown, target: "", before: &[], timeout, over: true };
+        let seen = wait(&engine, &stack, wanted).await;
         assert!(!seen.holds && seen.after.is_empty() && seen.message.contains("could not be looked at"), "{seen:?}");
     }
 }

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::claim::{Claimed, Claims, Look, Question, step, time_limit};
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
+use crate::act::serving::{self, Word};
 use crate::act::{ActError, Actor, precondition};
 use crate::api::action::{ActionPhase, ActionRun, ActionRunStatus, Claim, StepKind, Verification};
 use crate::api::approval::Approval;
@@ -60,7 +61,9 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let mut sources = Sources::<ActionRun>::new(&context.store);
             // A stack that moves to this host brings its actions with it.
             let runs = sources.primary();
-            sources.watch::<WicapStack>(move |stack| {
+            let (tell, stack_told) = watch::channel(());
+            let stacks = sources.watch::<WicapStack>(move |stack| {
+                tell.send_replace(());
                 let open =
                     |r: &ActionRun| r.spec.stack == stack.name() && !r.status.as_ref().is_some_and(|s| s.phase.is_final());
                 runs.state().iter().filter(|r| open(r)).map(|r| ObjectRef::from_obj(r.as_ref())).collect()
@@ -90,6 +93,8 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                 ),
                 stops,
                 stop_told,
+                stacks,
+                stack_told,
                 fence,
                 context,
             });
@@ -109,6 +114,10 @@ struct Actuator {
     stops: reflector::Store<EmergencyStop>,
     /// Changes with them.
     stop_told: watch::Receiver<()>,
+    /// For what the observer says of what was brought up.
+    stacks: reflector::Store<WicapStack>,
+    /// Changes with them.
+    stack_told: watch::Receiver<()>,
 }
 
 impl Actuator {
@@ -194,14 +203,51 @@ impl Actuator {
         }
     }
 
-    /// Waits for the postcondition, and no longer than until a stop comes: then why.
-    async fn verify(&self, run: &ActionRun, stack: &WicapStack, timeout: Duration) -> Result<Verification, String> {
+    /// Waits for the postcondition, and no longer than until a stop comes: then why. `over` says that the call was answered.
+    async fn verify(
+        &self,
+        run: &ActionRun,
+        stack: &WicapStack,
+        timeout: Duration,
+        over: bool,
+    ) -> Result<Verification, String> {
         let before = run.status.as_ref().map(|s| s.before.as_slice()).unwrap_or_default();
+        let seen = async {
+            let seen = self.actor.verify(&stack.spec, run.spec.action, &run.spec.target, before, timeout, over).await;
+            if seen.holds && serving::brings_up(run.spec.action) { self.until_it_serves(stack, seen).await } else { seen }
+        };
         tokio::select! {
             biased;
             why = self.until_stopped(stack.name()) => Err(why),
-            seen = self.actor.verify(&stack.spec, run.spec.action, &run.spec.target, before, timeout) => Ok(seen),
+            seen = seen => Ok(seen),
         }
+    }
+
+    /// Waits for the observer's word on what runs now.
+    async fn until_it_serves(&self, stack: &WicapStack, mut seen: Verification) -> Verification {
+        let patience = serving::patience(&stack.spec, &seen.after);
+        let mut told = self.stack_told.clone();
+        let mut missing = String::new();
+        let waiting = async {
+            loop {
+                told.mark_unchanged();
+                // Of a stack that is gone the engine's word is all there is.
+                let Some(stack) = self.stacks.get(&ObjectRef::from_obj(stack)) else { return Word::Serves };
+                match serving::word(&stack, &seen.after) {
+                    Word::NotYet(why) => missing = why,
+                    word => return word,
+                }
+                if told.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let word = tokio::time::timeout(patience, waiting).await;
+        let word = word.unwrap_or_else(|_| Word::Fails(format!("after {patience:?}: {missing}")));
+        if let Word::Fails(why) = word {
+            (seen.holds, seen.message) = (false, why);
+        }
+        seen
     }
 
     /// Ends an action that a stop has overtaken: what was done is done, and the steps say it.
@@ -255,7 +301,7 @@ impl Actuator {
         let api = self.context.store.api::<ActionRun>();
         let recorded = api.replace_status(&recorded, Some(&self.fence)).await?;
         self.recorder.publish(&run, Severity::Normal, reason::ACTION_STARTED, &begun).await;
-        match self.verify(&recorded, stack, timeout).await {
+        match self.verify(&recorded, stack, timeout, true).await {
             Ok(verification) => self.conclude(&recorded, verification, None).await,
             Err(why) => self.interrupt(&recorded, "it was executed, and its effect was not waited for", &why).await,
         }
@@ -287,7 +333,7 @@ impl Actuator {
         // The call may have been made at the last moment and run its whole time; its effect is waited for as if it had been.
         let begun = status.started_at.unwrap_or_else(|| self.context.store.clock().now());
         let left = elapsed(self.context.store.clock().now(), after(begun, timeout * 2));
-        let verification = match self.verify(&run, &stack, left).await {
+        let verification = match self.verify(&run, &stack, left, false).await {
             Ok(verification) => verification,
             Err(why) => return self.interrupt(&run, "it may have been executed, and was taken over", &why).await,
         };

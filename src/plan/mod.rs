@@ -39,6 +39,6 @@ mod pass;
 mod rules;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod properties;

@@ -1,0 +1,173 @@
+//! Whether what an action has brought up serves: the observer's word, by health checks and probes. Pure.
+//!
+//! ```text
+//!   the engine says that it runs ─▶ observed since, as this very process ─▶ Running: it serves · Unhealthy, ended: it does not
+//!                                                                          Starting, not observed yet: wait
+//! ```
+
+use std::time::Duration;
+
+use crate::api::action::{ActionKind, ContainerFact};
+use crate::api::stack::{Health, ProbeState, ServiceState, ServiceStatus, WicapStack, WicapStackSpec};
+
+/// How long the observer's word is waited for at least: its resync, and a lease, in case it has to be taken over.
+const LEAST: Duration = Duration::from_secs(30);
+
+/// What the observer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// All of them serve.
+    Serves,
+    /// This one has not shown yet that it does.
+    NotYet(String),
+    /// This one does not.
+    Fails(String),
+}
+
+/// Whether an action brings something up that can then be asked whether it serves.
+#[must_use]
+pub fn brings_up(action: ActionKind) -> bool {
+    use ActionKind as A;
+    matches!(action, A::StartService | A::RestartService | A::ComposeUp | A::RecreateService)
+}
+
+/// What the observer says of the processes that `after` names. Whenever it looked, it has seen them only if it names the same container
+/// and the same start.
+#[must_use]
+pub fn word(stack: &WicapStack, after: &[ContainerFact]) -> Word {
+    let status = stack.status.as_ref();
+    let mut not_yet = None;
+    for fact in after {
+        match status.and_then(|s| s.service(&fact.service)) {
+            None => not_yet = not_yet.or(Some(format!("{} was not observed since", fact.service))),
+            Some(service) => match of(service, fact) {
+                Word::Serves => {}
+                Word::NotYet(why) => not_yet = not_yet.or(Some(why)),
+                fails @ Word::Fails(_) => return fails,
+            },
+        }
+    }
+    not_yet.map_or(Word::Serves, Word::NotYet)
+}
+
+fn of(service: &ServiceStatus, fact: &ContainerFact) -> Word {
+    let name = &service.name;
+    let detail = service.message.as_deref().map_or(String::new(), |m| format!(": {m}"));
+    if service.container_id != fact.container_id || service.started_at < fact.started_at {
+        return Word::NotYet(format!("{name} was not observed since"));
+    }
+    if service.started_at > fact.started_at {
+        return Word::Fails(format!("{name} has ended and was started again since"));
+    }
+    match service.state {
+        ServiceState::Running => Word::Serves,
+        // The engine's own check may take half a minute for its first word. What our probes say is enough; what it says then is another
+        // matter.
+        ServiceState::Starting
+            if service.health == Some(Health::Starting) && service.probes.iter().all(|p| p.state == ProbeState::Passing) =>
+        {
+            Word::Serves
+        }
+        ServiceState::Starting => Word::NotYet(format!("{name} has not passed its checks{detail}")),
+        ServiceState::Unknown => Word::NotYet(format!("{name} could not be asked{detail}")),
+        ServiceState::Unhealthy => Word::Fails(format!("{name} runs and does not pass its checks{detail}")),
+        state => Word::Fails(format!("{name} does not run: it is {state:?}{detail}")),
+    }
+}
+
+/// How long it may take until the services have passed or failed their probes, and the observer has said so.
+#[must_use]
+pub fn patience(stack: &WicapStackSpec, after: &[ContainerFact]) -> Duration {
+    let probes = after.iter().filter_map(|fact| stack.service(&fact.service)).flat_map(|service| &service.probes);
+    let longest = probes
+        .map(|p| {
+            let attempts = p.failure_threshold.max(p.success_threshold).saturating_add(1);
+            let all = p.period.to_std().saturating_mul(attempts);
+            p.initial_delay.to_std().saturating_add(all).saturating_add(p.timeout.to_std())
+        })
+        .max();
+    longest.unwrap_or_default().saturating_add(LEAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::stack::ProbeStatus;
+    use crate::plan::fixtures::{at, service, stack};
+    use ServiceState as S;
+
+    fn fact(started: i64) -> ContainerFact {
+        let (service, container_id) = ("ui".to_owned(), Some("a".to_owned()));
+        ContainerFact { service, state: S::Running, container_id, started_at: Some(at(started)) }
+    }
+
+    fn observed(state: S, id: &str, started: i64) -> WicapStack {
+        let mut stack = stack(&[("ui", state)]);
+        let ui = service(&mut stack, "ui");
+        (ui.container_id, ui.started_at) = (Some(id.to_owned()), Some(at(started)));
+        stack
+    }
+
+    #[test]
+    fn the_word_is_about_the_very_process_that_was_brought_up() {
+        for (state, id, started, expected) in [
+            (S::Running, "a", 4000, "serves"),
+            (S::Running, "a", 3999, "not yet"),
+            (S::Running, "b", 4000, "not yet"),
+            (S::Running, "a", 4001, "fails"),
+            (S::Starting, "a", 4000, "not yet"),
+            (S::Unknown, "a", 4000, "not yet"),
+            (S::Unhealthy, "a", 4000, "fails"),
+            (S::Exited, "a", 4000, "fails"),
+            (S::Restarting, "a", 4000, "fails"),
+            (S::Paused, "a", 4000, "fails"),
+        ] {
+            let said = match word(&observed(state, id, started), &[fact(4000)]) {
+                Word::Serves => "serves",
+                Word::NotYet(_) => "not yet",
+                Word::Fails(_) => "fails",
+            };
+            assert_eq!(said, expected, "{state:?} {id} {started}");
+        }
+    }
+
+    #[test]
+    fn the_engines_slow_check_is_not_waited_for_when_our_probes_pass() {
+        let mut stack = observed(S::Starting, "a", 4000);
+        let ui = service(&mut stack, "ui");
+        ui.health = Some(Health::Starting);
+        assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
+        let probe = |state| ProbeStatus { name: "up".into(), state, since: None, message: None };
+        service(&mut stack, "ui").probes = vec![probe(ProbeState::Unknown)];
+        assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)));
+        service(&mut stack, "ui").probes = vec![probe(ProbeState::Passing)];
+        assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
+    }
+
+    #[test]
+    fn one_that_fails_is_enough_and_all_are_needed() {
+        let stack = stack(&[("ui", S::Running), ("redis", S::Unhealthy)]);
+        let facts = |names: &[&str]| -> Vec<_> {
+            let fact = |n: &&str| ContainerFact {
+                service: (*n).to_owned(),
+                state: S::Running,
+                container_id: None,
+                started_at: None,
+            };
+            names.iter().map(fact).collect()
+        };
+        assert_eq!(word(&stack, &facts(&["ui"])), Word::Serves);
+        assert!(matches!(word(&stack, &facts(&["ui", "redis"])), Word::Fails(_)));
+        assert!(matches!(word(&stack, &facts(&["ui", "sql"])), Word::NotYet(_)));
+    }
+
+    #[test]
+    fn who_is_asked_slowly_is_waited_for_longer() {
+        let mut stack = stack(&[("ui", S::Running)]);
+        assert_eq!(patience(&stack.spec, &[fact(0)]), LEAST);
+        let probe = serde_json::json!({"name": "up", "initialDelay": "60s", "period": "10s", "timeout": "2s",
+            "failureThreshold": 3, "tcpSocket": {"port": 1}});
+        stack.spec.services[0].probes = vec![serde_json::from_value(probe).unwrap()];
+        assert_eq!(patience(&stack.spec, &[fact(0)]), LEAST + Duration::from_secs(102));
+    }
+}

@@ -1,0 +1,309 @@
+//! What must be so in every history, checked on everything that was ever stored and every call that reached the engine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use etcd_client::{Client, EventType, WatchOptions};
+use serde_json::Value;
+use wicap::api::Time;
+use wicap::audit::{chain, trail};
+
+use super::journal::Deed;
+use super::world::{Ended, World};
+
+/// More actions in one episode of one service than any ladder of the scenarios has: two, two, two and one, and the two that bring up
+/// the whole stack.
+const MOST_ACTIONS: usize = 9;
+
+/// One key, changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub revision: i64,
+    pub key: String,
+    /// Of the key, when it was made.
+    pub created: i64,
+    /// None: it was deleted.
+    pub value: Option<Value>,
+}
+
+/// Everything that was ever stored, in its order.
+pub type Record = Arc<Mutex<Vec<Change>>>;
+
+/// Writes down every change from now on.
+pub async fn follow(client: &Client) -> Record {
+    let record = Record::default();
+    let options = WatchOptions::new().with_prefix().with_start_revision(1);
+    let mut stream = client.watch_client().watch("/wicap.dev/", Some(options)).await.expect("nothing is wrong here");
+    let into = Arc::clone(&record);
+    tokio::spawn(async move {
+        while let Ok(Some(response)) = stream.message().await {
+            for event in response.events() {
+                let Some(kv) = event.kv() else { continue };
+                let put = event.event_type() == EventType::Put;
+                let text = kv.value_str().unwrap_or_default();
+                let key = kv.key_str().unwrap_or_default().trim_start_matches("/wicap.dev/").to_owned();
+                let value = put.then(|| match serde_json::from_str::<Value>(text) {
+                    // The half of the status is stored as the whole has it.
+                    Ok(mut value) if key.contains(".status/") => value["status"].take(),
+                    Ok(value) => value,
+                    Err(_) => Value::String(text.to_owned()),
+                });
+                let change = Change { revision: kv.mod_revision(), key, created: kv.create_revision(), value };
+                into.lock().unwrap().push(change);
+            }
+        }
+    });
+    record
+}
+
+/// What was found to be broken, in words.
+pub async fn judge(world: &World, record: &Record, ended: &Ended) -> Vec<String> {
+    let record = record.lock().unwrap().clone();
+    let mut judge = Judge::default();
+    let mut rest = record.as_slice();
+    while let Some(first) = rest.first() {
+        let end = rest.iter().position(|c| c.revision != first.revision).unwrap_or(rest.len());
+        let (together, later) = rest.split_at(end);
+        judge.revision(together);
+        rest = later;
+    }
+    judge.deeds(&world.journal.deeds());
+    judge.end(ended, &record, &world.journal.deeds());
+    let lanes = trail::check(&world.store, Path::new("/nowhere"), &[]).await.expect("nothing is wrong here");
+    judge.broken.extend(chain::findings(&lanes).into_iter().map(|f| format!("audit log: {f:?}")));
+    judge.broken
+}
+
+/// A claim of an action.
+#[derive(Clone, Debug)]
+struct Claim {
+    name: String,
+    verb: &'static str,
+    /// The services that it may touch.
+    services: Vec<String>,
+    at: Time,
+    holder: String,
+    used: bool,
+}
+
+#[derive(Default)]
+struct Judge {
+    now: BTreeMap<String, Change>,
+    claims: Vec<Claim>,
+    broken: Vec<String>,
+    /// Actions asked for, by stack's uid, service and episode.
+    asked: BTreeMap<(String, String, String), usize>,
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn time(value: &Value, pointer: &str) -> Option<Time> {
+    text(value, pointer).parse().ok()
+}
+
+fn changes(action: &str) -> bool {
+    action != "status_check"
+}
+
+impl Judge {
+    fn value(&self, key: &str) -> Option<&Value> {
+        self.now.get(key)?.value.as_ref()
+    }
+
+    fn fail(&mut self, revision: i64, what: String) {
+        self.broken.push(format!("revision {revision}: {what}"));
+    }
+
+    /// One transaction, on the state before it.
+    fn revision(&mut self, together: &[Change]) {
+        for change in together {
+            if let (Some(name), Some(status)) = (change.key.strip_prefix("actionruns.status/"), &change.value) {
+                let before = self.value(&change.key).map(|v| text(v, "/phase").to_owned()).unwrap_or_default();
+                if text(status, "/phase") == "Running" && before != "Running" {
+                    self.claim(change.revision, name, status, together);
+                }
+                let last = ["Succeeded", "Failed", "Denied", "Interrupted", "Shadowed"];
+                if last.contains(&before.as_str()) && text(status, "/phase") != before {
+                    self.fail(change.revision, format!("{name} was {before} and became {}", text(status, "/phase")));
+                }
+            }
+            if let (Some(name), Some(spec)) = (change.key.strip_prefix("actionruns/"), &change.value)
+                && !self.now.contains_key(&change.key)
+            {
+                self.ask(change.revision, name, spec, together);
+            }
+        }
+        for change in together {
+            if change.value.is_some() {
+                self.now.insert(change.key.clone(), change.clone());
+            } else {
+                self.now.remove(&change.key);
+            }
+        }
+    }
+
+    /// An action is asked for: about what was seen, which was not Unknown.
+    fn ask(&mut self, revision: i64, name: &str, run: &Value, together: &[Change]) {
+        let stack = text(run, "/spec/stack").to_owned();
+        let key = format!("wicapstacks.status/{stack}");
+        let planned = together.iter().find(|c| c.key == key).and_then(|c| c.value.clone());
+        let Some(status) = planned.or_else(|| self.value(&key).cloned()) else {
+            return self.fail(revision, format!("{name} is asked for, and its stack was never observed"));
+        };
+        let target = text(run, "/spec/target").to_owned();
+        let services = status.pointer("/services").and_then(Value::as_array).cloned().unwrap_or_default();
+        let unknown = services.iter().any(|s| text(s, "/name") == target && text(s, "/state") == "Unknown");
+        if unknown {
+            self.fail(revision, format!("{name} is asked for, and {target} is Unknown"));
+        }
+        let created = time(run, "/metadata/creationTimestamp");
+        let observed = time(&status, "/observedAt");
+        let old = observed.zip(created).is_none_or(|(o, c)| wicap::api::elapsed(o, c) > Duration::from_secs(91));
+        if old {
+            self.fail(revision, format!("{name} is asked for on an observation of {observed:?}"));
+        }
+        let uid =
+            self.value(&format!("wicapstacks/{stack}")).map(|s| text(s, "/metadata/uid").to_owned()).unwrap_or_default();
+        let episode = text(run, "/spec/cause/attempt").split(',').next().unwrap_or_default().to_owned();
+        let count = self.asked.entry((uid, target.clone(), episode.clone())).or_default();
+        *count += 1;
+        if *count > MOST_ACTIONS {
+            let count = *count;
+            self.fail(revision, format!("{target} has {count} actions in {episode}"));
+        }
+    }
+
+    /// An action is claimed.
+    fn claim(&mut self, revision: i64, name: &str, status: &Value, together: &[Change]) {
+        let Some(run) = self.value(&format!("actionruns/{name}")).cloned() else {
+            return self.fail(revision, format!("{name} is claimed, and nobody asked for it"));
+        };
+        let (stack, action, target) = (text(&run, "/spec/stack"), text(&run, "/spec/action"), text(&run, "/spec/target"));
+        let at = time(status, "/startedAt");
+        for stop in ["all", stack] {
+            if self.value(&format!("emergencystops/{stop}")).is_some() {
+                self.fail(revision, format!("{name} is claimed while EmergencyStop {stop} is there"));
+            }
+        }
+        let session = text(&run, "/spec/session");
+        let permits = self.value(&format!("controlsessions.status/{session}")).is_some_and(|s| {
+            text(s, "/phase") == "Active" && time(s, "/expiresAt").zip(at).is_some_and(|(end, now)| now < end)
+        });
+        let ended = self
+            .value(&format!("controlsessions/{session}"))
+            .is_none_or(|s| s.pointer("/spec/end") == Some(&Value::Bool(true)));
+        if !permits || ended {
+            self.fail(revision, format!("{name} is claimed, and session {session} does not permit it"));
+        }
+        let token = status.pointer("/claim/token").and_then(Value::as_i64);
+        let leader = self.now.get("leader/actuator.here").map(|c| c.created);
+        if leader.is_none() || token != leader {
+            self.fail(revision, format!("{name} is claimed with token {token:?} while the leader's is {leader:?}"));
+        }
+        if !together.iter().any(|c| c.key.starts_with("audit")) {
+            self.fail(revision, format!("{name} is claimed without a record"));
+        }
+        let spec = self.value(&format!("wicapstacks/{stack}")).cloned().unwrap_or_default();
+        let most = spec.pointer("/spec/defaults/maxConcurrent").and_then(Value::as_u64).unwrap_or(1);
+        let running: Vec<(String, String)> = self
+            .now
+            .iter()
+            .filter_map(|(key, change)| Some((key.strip_prefix("actionruns.status/")?, change.value.as_ref()?)))
+            .filter(|(other, status)| *other != name && text(status, "/phase") == "Running")
+            .filter_map(|(other, _)| {
+                let run = self.value(&format!("actionruns/{other}"))?;
+                let ours = text(run, "/spec/stack") == stack && changes(text(run, "/spec/action"));
+                ours.then(|| (other.to_owned(), text(run, "/spec/target").to_owned()))
+            })
+            .collect();
+        if changes(action) {
+            if running.len() as u64 >= most {
+                self.fail(revision, format!("{name} is claimed, of {most} at once, while {running:?} are under way"));
+            }
+            if let Some((other, _)) = running.iter().find(|(_, t)| t == target || t.is_empty() || target.is_empty()) {
+                self.fail(revision, format!("{name} is claimed while {other} has its hand on the same service"));
+            }
+        }
+        let services = if target.is_empty() {
+            let all = spec.pointer("/spec/services").and_then(Value::as_array).cloned().unwrap_or_default();
+            all.iter().map(|s| text(s, "/name").to_owned()).collect()
+        } else {
+            vec![target.to_owned()]
+        };
+        let verb = match action {
+            "start_service" => "start",
+            "restart_service" => "restart",
+            "stop_service" => "stop",
+            "compose_up" => "up",
+            "recreate_service" => "recreate",
+            "compose_down" => "down",
+            _ => "nothing",
+        };
+        let holder = text(status, "/claim/holder").to_owned();
+        let claim = Claim { name: name.to_owned(), verb, services, at: at.unwrap_or_default(), holder, used: false };
+        self.claims.push(claim);
+    }
+
+    /// Each call that changed something was claimed first, by the process that called, and made once.
+    fn deeds(&mut self, deeds: &[Deed]) {
+        let beginning: Time = "2026-01-01T00:00:00Z".parse().expect("a time");
+        for deed in deeds {
+            let at = wicap::api::after(beginning, deed.at);
+            let fits = |c: &&mut Claim| {
+                let touches = deed.services.iter().all(|s| c.services.contains(s));
+                !c.used && c.verb == deed.verb && touches && c.at <= at && c.holder == deed.process
+            };
+            match self.claims.iter_mut().find(fits) {
+                Some(claim) => claim.used = true,
+                None => self.broken.push(format!("{deed:?} was claimed by nobody, or made twice")),
+            }
+        }
+    }
+
+    /// How it ended.
+    fn end(&mut self, ended: &Ended, record: &[Change], deeds: &[Deed]) {
+        if ended.settled.is_none() {
+            let status = ended.stack.as_ref().and_then(|s| s.status.as_ref());
+            self.broken.push(format!("it has not settled: {}", serde_json::to_string(&status).unwrap_or_default()));
+            return;
+        }
+        for deed in deeds.iter().filter(|d| d.at > ended.quiet_at) {
+            self.broken.push(format!("it had settled, and {deed:?}"));
+        }
+        let mut before: BTreeMap<&str, &Change> = BTreeMap::new();
+        for change in record {
+            let heartbeat = change.key.starts_with("wicapstacks.status/")
+                && before.get(change.key.as_str()).is_some_and(|b| without_time(b) == without_time(change));
+            if change.revision > ended.quiet_from && !heartbeat {
+                self.broken.push(format!("it had settled, and {} was written: {:?}", change.key, change.value));
+            }
+            before.insert(&change.key, change);
+        }
+        for (key, change) in &self.now {
+            if let (Some(name), Some(status)) = (key.strip_prefix("actionruns.status/"), &change.value)
+                && text(status, "/phase") == "Running"
+            {
+                self.broken.push(format!("{name} is Running for ever"));
+            }
+        }
+        for claim in self.claims.iter().filter(|c| !c.used) {
+            // A process may die between claim and call.
+            let status = self.now.get(&format!("actionruns.status/{}", claim.name)).and_then(|c| c.value.as_ref());
+            if status.is_some_and(|s| text(s, "/phase") == "Succeeded") && claim.verb != "nothing" {
+                // What it was to do was done by somebody else meanwhile; that is seen, and no lie.
+            }
+        }
+    }
+}
+
+fn without_time(change: &Change) -> Option<Value> {
+    let mut value = change.value.clone()?;
+    if let Some(object) = value.as_object_mut() {
+        object.remove("observedAt");
+    }
+    Some(value)
+}

@@ -1,0 +1,207 @@
+//! What a history is about: a stack, how its services behave, and what goes wrong when. All of it is drawn from the seed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wicap::dice;
+
+use super::docker::{Program, Trouble, chance};
+use super::wire::Weather;
+
+/// Processes that run every controller.
+pub const PROCESSES: usize = 2;
+
+/// What happens to the world.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    Kill(String),
+    Crash(String, i64),
+    StopByHand(String),
+    Remove(String),
+    RemoveAll,
+    Pause(String),
+    Freeze(String),
+    Deafen(String),
+    /// It ends right after each start, until it is mended; not at all where that is never.
+    CrashLoop(String, Option<Duration>),
+    /// The engine is in trouble for that long.
+    Engine(Trouble, Duration),
+    /// The connection of a process to the store is.
+    Store(usize, Weather, Duration),
+    /// It is cut, and goes on at once, or only after a compaction.
+    Cut(usize, bool),
+    /// The process dies on the spot.
+    Die(usize),
+    /// An operator stops everything for that long.
+    Stop(Duration),
+    /// Another session takes the place of the one in force, that much later.
+    NextSession(Duration),
+    /// An operator wants the stack stopped for that long.
+    Park(Duration),
+    /// An operator changes the spec in a way that changes nothing for the services.
+    Edit,
+    /// The stack is deleted, and declared again that much later.
+    Delete(Duration),
+}
+
+/// What a history is about.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub programs: BTreeMap<String, Program>,
+    pub stack: Value,
+    /// Whether the services run at the beginning.
+    pub up: bool,
+    /// When what happens.
+    pub faults: Vec<(Duration, Fault)>,
+    /// After it nothing goes wrong any more.
+    pub calm: Duration,
+    /// At its n-th write or deed the first life of a process ends: before it or after it.
+    pub dies_at_write: Vec<Option<(u64, bool)>>,
+    pub dies_at_deed: Vec<Option<(u64, bool)>>,
+    /// Whether some service can never be mended.
+    pub hopeless: bool,
+}
+
+fn pick<T: Clone>(of: &[T]) -> T {
+    of[dice::draw(0..of.len())].clone()
+}
+
+fn between(least: u64, most: u64) -> Duration {
+    Duration::from_millis(dice::draw(least..=most))
+}
+
+impl Scenario {
+    /// Draws one.
+    pub fn draw() -> Self {
+        let count = dice::draw(1..=4_usize);
+        let names: Vec<String> = (0..count).map(|n| format!("s{n}")).collect();
+        let mut programs = BTreeMap::new();
+        for (n, name) in names.iter().enumerate() {
+            let program = Program {
+                serves_after: between(50, 2000),
+                deaf: chance(0.1),
+                needs: (n > 0 && chance(0.5)).then(|| names[0].clone()),
+                checked: chance(0.4),
+                restarts: chance(0.5),
+                port: 1000 + u16::try_from(n).expect("four at most"),
+                config: 1,
+                ..Program::default()
+            };
+            programs.insert(name.clone(), program);
+        }
+        let stack = Self::stack(&names, &programs);
+        let calm = between(10_000, 45_000);
+        let mut hopeless = false;
+        let mut faults: Vec<(Duration, Fault)> = (0..dice::draw(1..=8))
+            .map(|_| (calm.mul_f64(dice::draw(0.05..0.95)), Self::fault(&names, calm, &mut hopeless)))
+            .collect();
+        faults.sort_by_key(|(at, _)| *at);
+        let fatal = |most: u64, share: f64| {
+            (0..PROCESSES).map(|_| chance(share).then(|| (dice::draw(1..=most), chance(0.5)))).collect()
+        };
+        Self {
+            programs,
+            stack,
+            up: chance(0.8),
+            faults,
+            calm,
+            dies_at_write: fatal(60, 0.3),
+            dies_at_deed: fatal(3, 0.2),
+            hopeless,
+        }
+    }
+
+    fn stack(names: &[String], programs: &BTreeMap<String, Program>) -> Value {
+        let services: Vec<Value> = names
+            .iter()
+            .map(|name| {
+                let mut service = json!({"name": name});
+                if chance(0.6) {
+                    let port = programs[name].port;
+                    let ask = if chance(0.5) { json!({"port": port}) } else { json!({"port": port, "path": "/health"}) };
+                    let kind = if ask.get("path").is_some() { "httpGet" } else { "tcpSocket" };
+                    service["probes"] = json!([{
+                        "name": "up", kind: ask, "period": pick(&["1s", "2s", "5s"]), "timeout": "1s",
+                        "failureThreshold": dice::draw(1..=3_u32),
+                    }]);
+                }
+                service
+            })
+            .collect();
+        json!({
+            "host": "here", "compose": {"project": "p", "directory": "DIRECTORY"}, "services": services,
+            "defaults": {
+                "maxConcurrent": dice::draw(1..=3_u32),
+                "recovery": {
+                    "holdOff": pick(&["0s", "1s", "5s"]), "resetAfter": "30s",
+                    "backoff": {"initial": pick(&["0s", "1s", "5s"]), "max": pick(&["5s", "20s"])},
+                },
+            },
+        })
+    }
+
+    fn fault(names: &[String], calm: Duration, hopeless: &mut bool) -> Fault {
+        let service = pick(names);
+        let process = dice::draw(0..PROCESSES);
+        let long = between(500, 20_000).min(calm / 3);
+        match dice::draw(0..24) {
+            0 | 1 => Fault::Kill(service),
+            2 | 3 => Fault::Crash(service, pick(&[0, 1, 137])),
+            4 => Fault::StopByHand(service),
+            5 | 6 => Fault::Remove(service),
+            7 => Fault::RemoveAll,
+            8 => Fault::Pause(service),
+            9 => Fault::Freeze(service),
+            10 => Fault::Deafen(service),
+            11 => Fault::CrashLoop(service, Some(long)),
+            12 => {
+                if chance(0.3) {
+                    *hopeless = true;
+                    Fault::CrashLoop(service, None)
+                } else {
+                    Fault::CrashLoop(service, Some(long))
+                }
+            }
+            13..=15 => Fault::Engine(Self::trouble(), long),
+            16 | 17 => Fault::Store(process, Self::weather(), long),
+            18 => Fault::Cut(process, chance(0.5)),
+            19 => Fault::Die(process),
+            20 => Fault::Stop(long),
+            21 => Fault::NextSession(long),
+            22 => Fault::Park(long),
+            _ => {
+                if chance(0.5) {
+                    Fault::Edit
+                } else {
+                    Fault::Delete(long)
+                }
+            }
+        }
+    }
+
+    fn trouble() -> Trouble {
+        let share = dice::draw(0.1..0.9);
+        let quiet = Trouble::default();
+        match dice::draw(0..7) {
+            0 => Trouble { refuses: true, ..quiet },
+            1 => Trouble { fails: share, ..quiet },
+            2 => Trouble { lies: share, ..quiet },
+            3 => Trouble { hangs: share, ..quiet },
+            4 => Trouble { late: share, ..quiet },
+            5 => Trouble { loses: 1.0, ..quiet },
+            _ => Trouble { repeats: share, delays: between(10, 5000), ..quiet },
+        }
+    }
+
+    fn weather() -> Weather {
+        let share = dice::draw(0.1..0.9);
+        let fine = Weather::default();
+        match dice::draw(0..4) {
+            0 => Weather { loses: share, ..fine },
+            1 => Weather { refuses: share, ..fine },
+            2 => Weather { delays: between(10, 3000), ..fine },
+            _ => Weather { silent: true, ..fine },
+        }
+    }
+}

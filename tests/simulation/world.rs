@@ -1,0 +1,382 @@
+//! One history: the store, the engine, the processes and the operator, all in one thread whose clock is paused.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use etcd_client::{Client, CompactionOptions};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use wicap::api::Object;
+use wicap::api::condition;
+use wicap::api::policy::ControlPolicy;
+use wicap::api::session::ControlSession;
+use wicap::api::stack::WicapStack;
+use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
+use wicap::clock::Clock;
+use wicap::controllers::{Context, run};
+use wicap::stop_file::StopFile;
+use wicap::store::embedded::{Embedded, Options};
+use wicap::store::{DeleteParams, Patch, Store};
+
+use super::docker::{Docker, Phase, Trouble};
+use super::doors::Doors;
+use super::journal::Journal;
+use super::judge::{self, Record};
+use super::scenario::{Fault, Scenario};
+use super::wire::{Weather, Wire};
+
+/// The controllers of a process. The others have no part in what is simulated.
+const CONTROLLERS: &str = "observer,planner,actuator,session,gc";
+
+/// How long a supervisor waits before it starts a process again.
+const RESPAWN: Duration = Duration::from_secs(1);
+
+/// Within that time after the last fault everything is as it should be, or a person has been called.
+pub const SETTLES: Duration = Duration::from_secs(20 * 60);
+
+/// What is at rest may still be written about for that long: a stable spell (30 s in every scenario) comes to its end.
+const AFTERMATH: Duration = Duration::from_secs(35);
+
+/// What does nothing for that long after it has settled: longer than a heartbeat and three resyncs.
+const QUIET: Duration = Duration::from_secs(45);
+
+/// Everything there is.
+pub struct World {
+    pub embedded: Embedded,
+    pub docker: Docker,
+    pub journal: Journal,
+    pub store: Store,
+    pub client: Client,
+    pub record: Record,
+    scenario: Scenario,
+    slots: Vec<Arc<Slot>>,
+    directory: String,
+    /// Sessions so far.
+    sessions: Mutex<u64>,
+}
+
+/// A place for a process, in which one life follows the other.
+struct Slot {
+    name: String,
+    weather: Arc<Mutex<Weather>>,
+    cut: Arc<Mutex<CancellationToken>>,
+    dead: Mutex<CancellationToken>,
+}
+
+/// How a history ended.
+pub struct Ended {
+    /// When it had settled, counted from the last fault; none when it did not.
+    pub settled: Option<Duration>,
+    /// The revision from which on nothing but heartbeats was to be written, and nothing done.
+    pub quiet_from: i64,
+    /// When that was.
+    pub quiet_at: Duration,
+    pub stack: Option<WicapStack>,
+}
+
+impl World {
+    /// Begins one. `directory` exists, and has a compose file in it.
+    pub async fn begin(scenario: Scenario, directory: &Path) -> Arc<Self> {
+        let embedded = Embedded::in_memory(Options::default()).expect("memory is there");
+        let clock = Clock::of_runtime("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let journal = Journal::new();
+        let docker = Docker::new(clock.clone(), journal.clone(), scenario.programs.clone());
+        let client = embedded.client().await.expect("a channel in memory");
+        let store = Store::with_client(client.clone(), "embedded".parse().expect("a URL"), clock).acting_as("ann@host");
+        let record = judge::follow(&client).await;
+        let slots = (0..scenario.dies_at_write.len())
+            .map(|n| {
+                Arc::new(Slot {
+                    name: format!("p{n}"),
+                    weather: Arc::default(),
+                    cut: Arc::default(),
+                    dead: Mutex::default(),
+                })
+            })
+            .collect();
+        let directory = directory.to_str().expect("a plain path").to_owned();
+        let sessions = Mutex::new(0);
+        let world =
+            Arc::new(Self { embedded, docker, journal, store, client, record, scenario, slots, directory, sessions });
+        if world.scenario.up {
+            for service in world.scenario.programs.keys() {
+                let id = world.docker.create(service);
+                world.docker.start(&id).await;
+                sleep(Duration::from_millis(50)).await;
+            }
+            sleep(Duration::from_secs(3)).await;
+        }
+        world.declare().await;
+        world.open_session().await;
+        for (n, slot) in world.slots.iter().enumerate() {
+            let (world, slot) = (Arc::clone(&world), Arc::clone(slot));
+            tokio::spawn(async move { world.live(n, &slot).await });
+        }
+        world
+    }
+
+    fn object<K: Object>(kind: &str, name: &str, spec: Value) -> K {
+        let object = json!({"apiVersion": "wicap.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        serde_json::from_value(object).expect("it is well formed")
+    }
+
+    async fn declare(&self) {
+        let mut stack = self.scenario.stack.clone();
+        stack["compose"]["directory"] = json!(self.directory);
+        let policy = json!({"allow": [{"actions": ["group:safe", "group:caution"]}], "allowedRoots": [self.directory], "hosts": ["*"]});
+        let policies = self.store.api::<ControlPolicy>();
+        if policies.get_opt("all").await.is_ok_and(|p| p.is_none()) {
+            policies.create(&Self::object("ControlPolicy", "all", policy)).await.expect("it is a policy");
+        }
+        // A stack of that name may still be on its way out.
+        while self.store.api::<WicapStack>().create(&Self::object("WicapStack", "wicap", stack.clone())).await.is_err() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        self.journal.say("operator", "declares the stack");
+    }
+
+    async fn open_session(&self) {
+        let number = {
+            let mut sessions = self.sessions.lock().unwrap();
+            *sessions += 1;
+            *sessions
+        };
+        let session = json!({
+            "stack": "wicap", "mode": "Assist", "ttl": "24h", "operator": "ann@host", "reason": "a history",
+            "allowedActions": [
+                "status_check", "start_service", "restart_service", "stop_service", "recreate_service", "compose_up",
+            ],
+        });
+        let name = format!("night{number}");
+        self.store
+            .api::<ControlSession>()
+            .create(&Self::object("ControlSession", &name, session))
+            .await
+            .expect("a new name");
+        self.journal.say("operator", &format!("opens {name}"));
+    }
+
+    /// One life after the other.
+    async fn live(&self, n: usize, slot: &Slot) {
+        for life in 1_u32.. {
+            let dead = CancellationToken::new();
+            *slot.dead.lock().unwrap() = dead.clone();
+            let name = format!("{}.{life}", slot.name);
+            let first = |at: &[Option<(u64, bool)>]| at[n].filter(|_| life == 1);
+            let wire = Wire {
+                process: name.clone(),
+                journal: self.journal.clone(),
+                weather: Arc::clone(&slot.weather),
+                dead: dead.clone(),
+                cut: Arc::clone(&slot.cut),
+                writes: Arc::new(AtomicU64::new(0)),
+                dies_at: first(&self.scenario.dies_at_write),
+            };
+            let doors = Doors {
+                docker: self.docker.clone(),
+                process: name.clone(),
+                dead: dead.clone(),
+                deeds: Arc::new(AtomicU64::new(0)),
+                dies_at: first(&self.scenario.dies_at_deed),
+            };
+            let (engine, compose, dialer) = doors.open();
+            let client = wire.client(&self.embedded).await;
+            let data_dir = Path::new(&self.directory).to_owned();
+            let context = Context {
+                store: Store::with_client(client, "embedded".parse().expect("a URL"), self.docker.clock.clone()),
+                host: "here".to_owned(),
+                engine,
+                compose,
+                dialer,
+                identity: name.clone(),
+                stop_file: StopFile::of(&data_dir),
+                data_dir,
+                audit_kept: u64::MAX / 2,
+            };
+            self.journal.say(&name, "begins");
+            let selection = CONTROLLERS.parse().expect("they are controllers");
+            tokio::select! {
+                biased;
+                () = dead.cancelled() => {}
+                () = run(context, &selection, CancellationToken::new()) => {}
+            }
+            self.journal.say(&name, "is dead");
+            sleep(RESPAWN).await;
+        }
+    }
+
+    /// Has everything go wrong that is to, and waits until it has settled.
+    pub async fn play(self: &Arc<Self>) -> Ended {
+        let begun = Instant::now();
+        for (at, fault) in self.scenario.faults.clone() {
+            sleep_until(begun + at).await;
+            self.journal.say("fate", &format!("{fault:?}"));
+            let world = Arc::clone(self);
+            tokio::spawn(async move { world.suffer(fault).await });
+        }
+        sleep_until(begun + self.scenario.calm).await;
+        // What lasts for a while ends before the calm by a third of the time, but for what an operator does again.
+        sleep(self.scenario.calm / 3 + Duration::from_secs(2)).await;
+        self.docker.lock().trouble = Trouble::default();
+        for slot in &self.slots {
+            *slot.weather.lock().unwrap() = Weather::default();
+        }
+        self.journal.say("fate", "calm");
+        let calm = Instant::now();
+        let deadline = calm + SETTLES;
+        let mut ended = Ended { settled: None, quiet_from: i64::MAX, quiet_at: Duration::MAX, stack: None };
+        let mut rest: Option<(Instant, String)> = None;
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            ended.stack = self.store.api::<WicapStack>().get_opt("wicap").await.expect("nothing is wrong here");
+            let now = Instant::now();
+            let seen = ended.stack.as_ref().filter(|s| self.is_at_rest(s)).map(|s| format!("{:?}", at_rest(s)));
+            rest = match (rest, seen) {
+                (Some((since, before)), Some(seen)) if before == seen => Some((since, before)),
+                (_, seen) => {
+                    ended.quiet_at = Duration::MAX;
+                    seen.map(|seen| (now, seen))
+                }
+            };
+            match &rest {
+                None if now >= deadline => return ended,
+                None => {}
+                Some((since, _)) => {
+                    if ended.quiet_at == Duration::MAX && now - *since >= AFTERMATH {
+                        (ended.quiet_from, ended.quiet_at) = (self.revision().await, self.journal.now());
+                    }
+                    if now - *since >= AFTERMATH + QUIET {
+                        ended.settled = Some(*since - calm);
+                        return ended;
+                    }
+                }
+            }
+        }
+    }
+
+    pub async fn revision(&self) -> i64 {
+        let answer = self.client.clone().get("nothing", None).await.expect("nothing is wrong here");
+        answer.header().map_or(0, etcd_client::ResponseHeader::revision)
+    }
+
+    /// Everything is as it should be, or a person was called for what is not; and what is said to be is.
+    fn is_at_rest(&self, stack: &WicapStack) -> bool {
+        let Some(status) = &stack.status else { return false };
+        let escalated = condition::get(&status.conditions, condition::ESCALATED).is_some_and(|c| c.status == "True");
+        let available = condition::get(&status.conditions, condition::AVAILABLE).is_some_and(|c| c.status == "True");
+        let true_enough = stack.spec.services.iter().all(|s| {
+            let asked = !s.probes.is_empty() || self.scenario.programs[&s.name].checked;
+            // Nobody can see that a process hangs which nobody asks.
+            let runs = self.docker.of(&s.name).is_some_and(|c| c.phase == Phase::Running);
+            if asked { self.docker.serves(&s.name) } else { runs }
+        });
+        (available && true_enough) || escalated
+    }
+
+    async fn suffer(self: Arc<Self>, fault: Fault) {
+        match fault {
+            Fault::Kill(s) => self.docker.kill(&s),
+            Fault::Crash(s, code) => self.docker.crash(&s, code),
+            Fault::StopByHand(s) => {
+                if let Some(c) = self.docker.of(&s) {
+                    self.docker.stop(&c.id, Duration::from_secs(5)).await;
+                }
+            }
+            Fault::Remove(s) => {
+                if let Some(c) = self.docker.of(&s) {
+                    self.docker.remove(&c.id);
+                }
+            }
+            Fault::RemoveAll => {
+                for s in self.scenario.programs.keys() {
+                    if let Some(c) = self.docker.of(s) {
+                        self.docker.remove(&c.id);
+                    }
+                }
+            }
+            Fault::Pause(s) => self.docker.pause(&s),
+            Fault::Freeze(s) => self.docker.freeze(&s),
+            Fault::Deafen(s) => self.docker.deafen(&s),
+            Fault::CrashLoop(s, long) => {
+                let set = |dies| {
+                    if let Some(p) = self.docker.lock().programs.get_mut(&s) {
+                        p.dies_after = dies;
+                    }
+                };
+                set(Some((Duration::from_millis(200), 1)));
+                self.docker.crash(&s, 1);
+                if let Some(long) = long {
+                    sleep(long).await;
+                    set(None);
+                }
+            }
+            Fault::Engine(trouble, long) => {
+                self.docker.lock().trouble = trouble;
+                sleep(long).await;
+                self.docker.lock().trouble = Trouble::default();
+            }
+            Fault::Store(n, weather, long) => {
+                *self.slots[n].weather.lock().unwrap() = weather;
+                sleep(long).await;
+                *self.slots[n].weather.lock().unwrap() = Weather::default();
+                // What the silence has swallowed is not told later: the connection ends, as one does whose peer was gone.
+                std::mem::take(&mut *self.slots[n].cut.lock().unwrap()).cancel();
+            }
+            Fault::Cut(n, compact) => {
+                let slot = &self.slots[n];
+                slot.weather.lock().unwrap().refuses = 1.0;
+                std::mem::take(&mut *slot.cut.lock().unwrap()).cancel();
+                sleep(Duration::from_secs(1)).await;
+                if compact {
+                    let revision = self.revision().await;
+                    let _ = self.client.clone().compact(revision, None::<CompactionOptions>).await;
+                }
+                slot.weather.lock().unwrap().refuses = 0.0;
+            }
+            Fault::Die(n) => self.slots[n].dead.lock().unwrap().cancel(),
+            Fault::Stop(long) => {
+                let spec = EmergencyStopSpec { reason: "a history".into(), by: "ann@host".into() };
+                let stops = self.store.api::<EmergencyStop>();
+                let _ = stops.create(&EmergencyStop::new("wicap", spec)).await;
+                sleep(long).await;
+                let _ = stops.delete("wicap", &DeleteParams::default()).await;
+            }
+            Fault::NextSession(long) => {
+                let last = format!("night{}", *self.sessions.lock().unwrap());
+                let end = Patch::Merge(json!({"spec": {"end": true}}));
+                let _ = self.store.api::<ControlSession>().patch(&last, &end).await;
+                sleep(long).await;
+                self.open_session().await;
+            }
+            Fault::Park(long) => {
+                self.patch_stack(json!({"desiredState": "Stopped"})).await;
+                sleep(long).await;
+                self.patch_stack(json!({"desiredState": "Running"})).await;
+            }
+            Fault::Edit => self.patch_stack(json!({"defaults": {"maxConcurrent": 2}})).await,
+            Fault::Delete(long) => {
+                let _ = self.store.api::<WicapStack>().delete("wicap", &DeleteParams::default()).await;
+                sleep(long).await;
+                if self.store.api::<WicapStack>().get_opt("wicap").await.is_ok_and(|s| s.is_none()) {
+                    self.declare().await;
+                }
+            }
+        }
+    }
+
+    async fn patch_stack(&self, spec: Value) {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        let _ = self.store.api::<WicapStack>().patch("wicap", &patch).await;
+    }
+}
+
+/// What must not change any more for a stack to be at rest.
+fn at_rest(stack: &WicapStack) -> (Option<String>, BTreeMap<String, String>) {
+    let status = stack.status.as_ref();
+    let states = status.iter().flat_map(|s| &s.services).map(|s| (s.name.clone(), format!("{:?}", s.state))).collect();
+    (stack.metadata.uid.clone(), states)
+}
