@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service};
 use wicap::dice;
-use wicap::store::embedded::Embedded;
+use wicap::store::embedded::{Embedded, Local};
 
 use super::docker::chance;
 use super::journal::Journal;
@@ -61,7 +61,7 @@ impl Wire {
 #[derive(Clone)]
 struct Wired {
     wire: Wire,
-    inner: tonic::transport::Channel,
+    inner: Local,
 }
 
 impl Service<Request<Body>> for Wired {

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service};
-use wicap::store::embedded::Embedded;
+use wicap::store::embedded::{Embedded, Local};
 
 /// A request that waits: where it is told to go on, and where it tells that it has been answered.
 struct Waiting {
@@ -77,7 +77,7 @@ impl Gate {
 #[derive(Clone)]
 struct Gated {
     gate: Gate,
-    inner: tonic::transport::Channel,
+    inner: Local,
 }
 
 impl Service<Request<Body>> for Gated {

@@ -55,12 +55,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::Client;
-use hyper_util::rt::TokioIo;
+use hyper::http::{Request, Response};
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::transport::{Endpoint, Server};
+use tonic::body::Body;
+use tower::BoxError;
+use tower::util::BoxCloneSyncService;
 
 use commands::{Command, Handle};
 use data_dir::DataDir;
@@ -113,6 +115,9 @@ impl Default for Options {
         }
     }
 }
+
+/// Answers requests in the process where they are made.
+pub type Local = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// Why a store cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -261,29 +266,18 @@ impl Embedded {
         Ok(Self { handle, options, writer: thread, _tasks: tasks, _lock: lock })
     }
 
-    /// A client that is connected through memory.
+    /// A client whose requests are answered on the spot, without a connection.
     ///
     /// # Errors
     /// [`etcd_client::Error`], which does not happen to a channel that is made here.
     pub async fn client(&self) -> Result<Client, etcd_client::Error> {
-        Client::from_channel(etcd_client::Channel::Tonic(self.channel()), None).await
+        Client::from_channel(etcd_client::Channel::Custom(self.channel()), None).await
     }
 
     /// What a client in this process is made of.
     #[must_use]
-    pub fn channel(&self) -> tonic::transport::Channel {
-        let (handle, options) = (self.handle.clone(), self.options.clone());
-        let connector = tower::service_fn(move |_| {
-            let (handle, options) = (handle.clone(), options.clone());
-            async move {
-                // As much as a socket would hold.
-                let (ours, theirs) = tokio::io::duplex(256 * 1024);
-                let router = service::router(Server::builder(), &handle, &options, &[]);
-                tokio::spawn(router.serve_with_incoming(futures::stream::iter([Ok::<_, std::io::Error>(theirs)])));
-                Ok::<_, std::io::Error>(TokioIo::new(ours))
-            }
-        });
-        Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
+    pub fn channel(&self) -> Local {
+        service::local(&self.handle, &self.options)
     }
 
     /// Waits until its file fails, or it is closed, and says why nothing is answered any more.

@@ -10,12 +10,17 @@ pub(crate) mod watch;
 use std::time::Duration;
 
 use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbResponseHeader, PbWatchServer};
+use hyper::http::Request;
+use tonic::body::Body;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Layer, ServiceExt};
 
-use super::Options;
 use super::commands::Handle;
 use super::shared::Shared;
+use super::{Local, Options};
 pub(crate) use unsupported::NameUnsupported;
 
 /// The term that headers bear: there is one member, elected once and for all.
@@ -43,30 +48,41 @@ impl Shared {
     }
 }
 
-/// Everything that is served.
+/// Everything that is served, on a server.
 pub(crate) fn router(
     server: Server,
     handle: &Handle,
     options: &Options,
     urls: &[String],
 ) -> Router<tower::layer::util::Stack<NameUnsupported, tower::layer::util::Identity>> {
-    let members = urls.to_vec();
     server
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .layer(NameUnsupported)
-        .add_service(
-            PbKvServer::new(kv::Kv { handle: handle.clone() })
-                .max_decoding_message_size(MAX_MESSAGE_BYTES)
-                .max_encoding_message_size(usize::MAX),
-        )
-        .add_service(
-            PbWatchServer::new(watch::Watches { shared: handle.shared.clone(), progress: options.progress_interval })
-                .max_encoding_message_size(usize::MAX),
-        )
-        .add_service(PbLeaseServer::new(lease::Leases { handle: handle.clone() }))
-        .add_service(PbMaintenanceServer::new(maintenance::Maintenance { handle: handle.clone() }))
-        .add_service(PbClusterServer::new(cluster::Cluster { shared: handle.shared.clone(), urls: members }))
+        .add_routes(routes(handle, options, urls))
+}
+
+/// The same for a client in this process: its requests are answered where they are made, and no connection lies between.
+pub(crate) fn local(handle: &Handle, options: &Options) -> Local {
+    let named = NameUnsupported.layer(routes(handle, options, &[]));
+    BoxCloneSyncService::new(ServiceExt::<Request<Body>>::map_err(named, BoxError::from))
+}
+
+fn routes(handle: &Handle, options: &Options, urls: &[String]) -> Routes {
+    let members = urls.to_vec();
+    Routes::new(
+        PbKvServer::new(kv::Kv { handle: handle.clone() })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(usize::MAX),
+    )
+    .add_service(
+        PbWatchServer::new(watch::Watches { shared: handle.shared.clone(), progress: options.progress_interval })
+            .max_encoding_message_size(usize::MAX),
+    )
+    .add_service(PbLeaseServer::new(lease::Leases { handle: handle.clone() }))
+    .add_service(PbMaintenanceServer::new(maintenance::Maintenance { handle: handle.clone() }))
+    .add_service(PbClusterServer::new(cluster::Cluster { shared: handle.shared.clone(), urls: members }))
+    .prepare()
 }
