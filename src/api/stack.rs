@@ -179,6 +179,10 @@ pub struct WicapStackStatus {
     /// Ladder state of each service that has one. Written by the planner, before anything is done.
     #[serde(default)]
     pub recovery: Vec<RecoveryState>,
+    /// When the planner last decided otherwise than before: the time that its half of this status was decided at. Written by the
+    /// planner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Time>,
     /// The action that was asked for last, or that would be if nothing blocked it. Written by the planner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_action: Option<String>,

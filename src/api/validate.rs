@@ -25,6 +25,18 @@ impl Violation {
     pub fn new(path: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { path: path.into(), found: found.into(), expected: expected.into() }
     }
+
+    /// The same in a part of a larger document, which lies there at `path`.
+    #[must_use]
+    pub fn under(mut self, path: &str) -> Self {
+        let beyond = self.path.starts_with('[');
+        self.path = match self.path.as_str() {
+            "" | "." | "(document)" => path.to_owned(),
+            inner if beyond => format!("{path}{inner}"),
+            inner => format!("{path}.{inner}"),
+        };
+        self
+    }
 }
 
 impl fmt::Display for Violation {

@@ -119,6 +119,7 @@ impl Planner {
         if stack.status.as_ref() == planned.status.as_ref() && plan.proposals.is_empty() {
             return Ok(());
         }
+        planned.status.get_or_insert_default().decided_at = Some(now);
         let mut transaction = self.context.store.transaction().fence(&self.fence).put_status(&planned)?;
         for proposal in &plan.proposals {
             transaction = transaction.create(&action_run(stack, proposal))?;

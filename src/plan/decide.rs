@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::drift::is_stale;
-use super::pass::{Pass, escalated};
+use super::pass::{self, Pass, escalated};
 use crate::api::Time;
 use crate::api::action::{ActionKind, ActionRun, ActionRunSpec};
 use crate::api::policy::ControlPolicy;
@@ -61,6 +63,39 @@ pub struct Plan {
     pub escalated: Vec<String>,
     /// The earliest moment at which time alone changes the plan.
     pub next: Option<Time>,
+    /// What was decided about each service that is not as it should be, in the order in which they were looked at. Empty when
+    /// all is as it should be.
+    pub decisions: Vec<Decision>,
+}
+
+/// What was decided about a service, or about the whole stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// In one word.
+    pub kind: DecisionKind,
+    /// The action that is asked for, blocked, or waited with.
+    pub action: Option<ActionKind>,
+    /// The service; `""` for the whole stack.
+    pub target: String,
+    /// In one line, for people.
+    pub reason: String,
+    /// When time alone may change it.
+    pub until: Option<Time>,
+}
+
+/// A decision in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum DecisionKind {
+    /// The action is asked for.
+    Act,
+    /// Nothing is done yet, or any more.
+    Wait,
+    /// A person is called, once.
+    Escalate,
+    /// The action is asked for in a Shadow session: it will be said, and not done.
+    Shadow,
+    /// A gate denies the action.
+    Blocked,
 }
 
 /// Something to tell people about. The service is `""` for the whole stack.
@@ -149,6 +184,15 @@ impl Note {
     }
 }
 
+/// The session in whose name is planned for a stack: of those in force the one that may do most.
+pub fn session_for<'a>(
+    stack: &str,
+    sessions: impl IntoIterator<Item = &'a ControlSession>,
+    now: Time,
+) -> Option<&'a ControlSession> {
+    pass::session_for(stack, sessions, now)
+}
+
 /// Decides what is to be done about the stack now.
 ///
 /// A stack that was never observed, or too long ago, is left alone: its recovery states stay as they are.
@@ -159,7 +203,14 @@ pub fn decide(inputs: &Inputs<'_>) -> Plan {
         Some(status) => Pass::new(inputs, status).run(),
         None => {
             let recovery = status.map(|s| s.recovery.clone()).unwrap_or_default();
-            Plan { escalated: escalated(&inputs.stack.spec, &recovery), recovery, ..Plan::default() }
+            let decisions = vec![Decision {
+                kind: DecisionKind::Wait,
+                action: None,
+                target: String::new(),
+                reason: "the stack was not observed, or too long ago to say anything".to_owned(),
+                until: None,
+            }];
+            Plan { escalated: escalated(&inputs.stack.spec, &recovery), recovery, decisions, ..Plan::default() }
         }
     }
 }

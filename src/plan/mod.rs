@@ -23,6 +23,7 @@
 //! - [`cause`]: whether an action's cause still stands at its claim
 //! - [`policies`]: whether the policies leave anything to do
 //! - [`soak`]: when checks are due, and the verdict
+//! - [`replay`]: plans over observations that were recorded or written by hand
 
 pub mod authorise;
 pub mod canary;
@@ -31,6 +32,7 @@ pub mod decide;
 pub mod drift;
 pub mod ladder;
 pub mod policies;
+pub mod replay;
 pub mod soak;
 
 mod episode;

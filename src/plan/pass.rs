@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::authorise::{self, Facts, Request, TOOL_POLICY, authorise, in_flight, phase};
-use super::decide::{Inputs, Note, Plan, Proposal, SETTLE};
+use super::decide::{Decision, DecisionKind, Inputs, Note, Plan, Proposal, SETTLE};
 use super::drift::{self, calls_for_action};
 use super::episode::{self, WHOLE_STACK};
 use super::ladder::{self, Rung};
@@ -11,7 +11,7 @@ use super::order::Order;
 use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind};
 use crate::api::session::{ControlSession, Mode};
 use crate::api::stack::{
-    BlockedBy, DesiredState, Drift, DriftKind, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
+    BlockedBy, DesiredState, Drift, DriftKind, Recovery, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
 };
 use crate::api::{Object, Time, after};
 
@@ -23,8 +23,8 @@ const WHOLE_STACK_ATTEMPTS: u32 = 2;
 enum Verdict {
     /// Nothing, and nothing is being waited for.
     Quiet,
-    /// Nothing yet: until that time, or until something else changes.
-    Wait(Option<Time>, Option<String>),
+    /// Nothing yet: until that time, or until something else changes. What is planned, and what is waited for.
+    Wait(Option<Time>, Option<String>, String),
     /// A person must be called.
     Escalate,
     /// This.
@@ -35,8 +35,8 @@ enum Verdict {
 enum Outcome {
     /// It was proposed, or waits for a free hand.
     Handled,
-    /// That gate denied it.
-    Denied(BlockedBy),
+    /// That gate denied it. It may open at that time.
+    Denied(BlockedBy, Option<Time>),
 }
 
 /// The plan in the making.
@@ -56,6 +56,7 @@ pub(super) struct Pass<'a> {
     /// Moments at which time alone may change the plan.
     times: Vec<Time>,
     notes: Vec<Note>,
+    decisions: Vec<Decision>,
 }
 
 impl<'a> Pass<'a> {
@@ -63,7 +64,6 @@ impl<'a> Pass<'a> {
         let Inputs { stack, now, .. } = *inputs;
         let drift = drift::detect(stack, now);
         let tracked = episode::track(stack, status, &drift, now);
-        let in_force = inputs.sessions.iter().filter(|s| s.spec.stack == stack.name() && s.in_force(now));
         let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
         let mut notes: Vec<Note> =
             news.map(|d| Note::Drifted { service: d.service.clone(), kind: d.kind, message: told(d) }).collect();
@@ -71,7 +71,7 @@ impl<'a> Pass<'a> {
         Self {
             inputs,
             status,
-            session: in_force.min_by_key(|s| (rank(s.spec.mode), s.name())),
+            session: session_for(stack.name(), inputs.sessions, now),
             drift,
             order: Order::new(&stack.spec, status),
             actions: Cow::Borrowed(inputs.actions),
@@ -82,6 +82,7 @@ impl<'a> Pass<'a> {
             waiting: None,
             times: tracked.resets,
             notes,
+            decisions: Vec::new(),
         }
     }
 
@@ -95,6 +96,9 @@ impl<'a> Pass<'a> {
             for name in names {
                 if let Some(drift) = self.drift.iter().find(|d| d.service == name).cloned() {
                     self.mend(&drift);
+                } else if self.is_unknown(name) {
+                    let why = format!("{name} is Unknown: nothing is done about what could not be asked");
+                    self.decide(DecisionKind::Wait, None, name, why, None);
                 }
             }
         }
@@ -103,12 +107,21 @@ impl<'a> Pass<'a> {
 
     fn mend(&mut self, drift: &Drift) {
         match self.consider(drift) {
-            Verdict::Quiet => {}
-            Verdict::Wait(until, planned) => self.wait(until, planned),
+            Verdict::Quiet => {
+                if let Some(called) = self.state(&drift.service).escalated_at {
+                    let why = format!("{}; a person was called at {called:.0}, nothing more is done", told(drift));
+                    self.decide(DecisionKind::Wait, None, &drift.service, why, None);
+                }
+            }
+            Verdict::Wait(until, planned, why) => {
+                let action = ladder::next(self.recovery_of(&drift.service), drift.kind, &self.state(&drift.service));
+                self.decide(DecisionKind::Wait, action.map(|rung| rung.action), &drift.service, why, until);
+                self.wait(until, planned);
+            }
             Verdict::Escalate => self.escalate(drift),
             Verdict::Try(rung) => {
-                if let Outcome::Denied(by) = self.attempt(&drift.service, rung, drift) {
-                    self.block(&drift.service, rung.action, by);
+                if let Outcome::Denied(by, opens) = self.attempt(&drift.service, rung, drift) {
+                    self.block(&drift.service, rung.action, by, opens);
                 }
             }
         }
@@ -127,14 +140,14 @@ impl<'a> Pass<'a> {
         let planned = rung.map(|r| described(r.action, name));
         let hold_off = after(drift.since, recovery.hold_off.to_std());
         if hold_off > now {
-            return Verdict::Wait(Some(hold_off), planned);
+            return Verdict::Wait(Some(hold_off), planned, waits_for_hold_off(drift));
         }
         if let Some(verdict) = self.not_yet(&state, planned.clone()) {
             return verdict;
         }
         if let Some((other, why)) = self.goes_first(name) {
-            let waits = |action: String| format!("{action} (waits for {other}: {why})");
-            return Verdict::Wait(None, planned.map(waits));
+            let waits = format!("waits for {other}: {why}");
+            return Verdict::Wait(None, planned.map(|action| format!("{action} ({waits})")), waits);
         }
         rung.map_or(Verdict::Escalate, Verdict::Try)
     }
@@ -146,13 +159,15 @@ impl<'a> Pass<'a> {
         let touching = || self.of_stack().filter(|a| touches(a, &state.service) || Some(a.name()) == last);
         let open = touching().filter(|a| in_flight(a, true) || (Some(a.name()) == last && !phase(a).is_final()));
         if let Some(run) = open.min_by_key(|a| a.name()) {
-            return Some(Verdict::Wait(None, Some(described(run.spec.action, &run.spec.target))));
+            let under_way = described(run.spec.action, &run.spec.target);
+            let why = format!("{under_way} is under way: {}", run.name());
+            return Some(Verdict::Wait(None, Some(under_way), why));
         }
         // What was observed before the action ended may be what it was to mend. However long the next look takes: the observer
         // looks once more when an action has ended, and one that is gone has a successor.
         let ended = touching().filter_map(|a| a.status.as_ref()?.finished_at).max();
         if ended.is_some_and(|ended| self.status.observed_at.is_none_or(|at| at <= ended)) {
-            return Some(Verdict::Wait(None, planned));
+            return Some(Verdict::Wait(None, planned, "its last action is over; it is looked at next".to_owned()));
         }
         // An action that was asked for and is not in the list yet gets as long to appear in it.
         let unseen = last.is_some_and(|last| !self.of_stack().any(|a| a.name() == last));
@@ -162,7 +177,8 @@ impl<'a> Pass<'a> {
             std::time::Duration::ZERO
         };
         let until = state.backoff_until.map(|until| after(until, slack))?;
-        (until > now).then_some(Verdict::Wait(Some(until), planned))
+        let why = || format!("backs off after {}", last.unwrap_or("its last action"));
+        (until > now).then(|| Verdict::Wait(Some(until), planned, why()))
     }
 
     /// A service that must be mended, or stopped, before this one.
@@ -209,11 +225,13 @@ impl<'a> Pass<'a> {
         let planned = Some(described(action, WHOLE_STACK));
         let hold_off = after(since, self.spec().defaults.recovery.hold_off.to_std());
         if hold_off > now {
+            self.decide(DecisionKind::Wait, Some(action), WHOLE_STACK, waits_for_hold_off(&drift), Some(hold_off));
             self.wait(Some(hold_off), planned);
             return true;
         }
         if let Some(verdict) = self.not_yet(&state, planned) {
-            if let Verdict::Wait(until, planned) = verdict {
+            if let Verdict::Wait(until, planned, why) = verdict {
+                self.decide(DecisionKind::Wait, Some(action), WHOLE_STACK, why, until);
                 self.wait(until, planned);
             }
             return true;
@@ -225,9 +243,9 @@ impl<'a> Pass<'a> {
         match self.attempt(WHOLE_STACK, rung, &drift) {
             Outcome::Handled => true,
             // A policy that speaks of single services may still let each of them be brought up by itself.
-            Outcome::Denied(by) if by.gate == TOOL_POLICY => false,
-            Outcome::Denied(by) => {
-                self.block(WHOLE_STACK, action, by);
+            Outcome::Denied(by, _) if by.gate == TOOL_POLICY => false,
+            Outcome::Denied(by, opens) => {
+                self.block(WHOLE_STACK, action, by, opens);
                 true
             }
         }
@@ -237,6 +255,9 @@ impl<'a> Pass<'a> {
         let Inputs { stack, now, .. } = *self.inputs;
         let busy = self.of_stack().filter(|a| in_flight(a, true)).count();
         if rung.action.changes() && busy >= self.spec().defaults.max_concurrent as usize {
+            let most = self.spec().defaults.max_concurrent;
+            let why = format!("{busy} changing actions are under way, maxConcurrent is {most}");
+            self.decide(DecisionKind::Wait, Some(rung.action), service, why, None);
             self.wait(None, Some(described(rung.action, service)));
             return Outcome::Handled;
         }
@@ -244,10 +265,10 @@ impl<'a> Pass<'a> {
         let request = Request { stack, action: rung.action, target: service, session, run: None, planning: true };
         let facts = self.facts();
         let decision = authorise(&request, &facts);
-        if let Some(denied) = decision.trace.into_iter().find(|v| !v.allowed) {
+        if let Some(denied) = decision.trace.iter().find(|v| !v.allowed).cloned() {
             let opens = authorise::opens_at(&request, &facts);
             self.times.extend(opens);
-            return Outcome::Denied(BlockedBy { gate: denied.gate, message: denied.reason });
+            return Outcome::Denied(BlockedBy { gate: denied.gate, message: denied.reason }, opens);
         }
         let mut state = RecoveryState { episode: self.state(service).episode.max(1), ..self.state(service) };
         let total = state.total.saturating_add(1);
@@ -272,6 +293,8 @@ impl<'a> Pass<'a> {
         self.times.extend(state.backoff_until);
         self.put(state);
         self.proposed.get_or_insert_with(|| described(rung.action, service));
+        let kind = if decision.shadow { DecisionKind::Shadow } else { DecisionKind::Act };
+        self.decide(kind, Some(rung.action), service, told(drift), None);
         let message = format!("{}: {}", described(rung.action, service), told(drift));
         self.notes.push(Note::Planned { service: service.to_owned(), action: rung.action, name: name.clone(), message });
         self.actions.to_mut().push(ActionRun::new(&name, spec.clone()));
@@ -279,7 +302,8 @@ impl<'a> Pass<'a> {
         Outcome::Handled
     }
 
-    fn block(&mut self, service: &str, action: ActionKind, by: BlockedBy) {
+    fn block(&mut self, service: &str, action: ActionKind, by: BlockedBy, opens: Option<Time>) {
+        self.decide(DecisionKind::Blocked, Some(action), service, format!("{}: {}", by.gate, by.message), opens);
         if self.blocked.is_none() {
             let planned = described(action, service);
             let message = format!("{planned} is not done: {}: {}", by.gate, by.message);
@@ -305,6 +329,7 @@ impl<'a> Pass<'a> {
             n => format!("{n} actions did not mend it"),
         };
         let message = format!("{}; {tried}, a person is needed", told(drift));
+        self.decide(DecisionKind::Escalate, None, &drift.service, message.clone(), None);
         self.notes.push(Note::Escalated { service: drift.service.clone(), message });
         self.put(state);
     }
@@ -336,7 +361,18 @@ impl<'a> Pass<'a> {
             planned_action,
             blocked_by,
             notes: self.notes,
+            decisions: self.decisions,
         }
+    }
+
+    fn decide(&mut self, kind: DecisionKind, action: Option<ActionKind>, target: &str, reason: String, until: Option<Time>) {
+        self.decisions.push(Decision { kind, action, target: target.to_owned(), reason, until });
+    }
+
+    /// Whether the service is one that would be mended if it were known to be in drift.
+    fn is_unknown(&self, name: &str) -> bool {
+        let unknown = |name| self.status.service(name).is_none_or(|s| s.state == ServiceState::Unknown);
+        self.spec().service(name).is_some_and(|s| s.managed) && unknown(name)
     }
 
     fn spec(&self) -> &'a WicapStackSpec {
@@ -368,14 +404,31 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn wait_after(&self, service: &str, k: u32) -> std::time::Duration {
+    fn recovery_of(&self, service: &str) -> &'a Recovery {
         let spec = self.spec();
-        let recovery = spec.service(service).map_or(&spec.defaults.recovery, |s| spec.recovery(s));
-        ladder::wait(&recovery.backoff, self.inputs.stack.metadata.uid.as_deref().unwrap_or_default(), service, k)
+        spec.service(service).map_or(&spec.defaults.recovery, |s| spec.recovery(s))
+    }
+
+    fn wait_after(&self, service: &str, k: u32) -> std::time::Duration {
+        ladder::wait(
+            &self.recovery_of(service).backoff,
+            self.inputs.stack.metadata.uid.as_deref().unwrap_or_default(),
+            service,
+            k,
+        )
     }
 }
 
 /// Which of several sessions in force is planned for: the one that may do most.
+pub(super) fn session_for<'a>(
+    stack: &str,
+    sessions: impl IntoIterator<Item = &'a ControlSession>,
+    now: Time,
+) -> Option<&'a ControlSession> {
+    let in_force = sessions.into_iter().filter(|s| s.spec.stack == stack && s.in_force(now));
+    in_force.min_by_key(|s| (rank(s.spec.mode), s.name()))
+}
+
 fn rank(mode: Mode) -> u8 {
     match mode {
         Mode::Assist => 0,
@@ -400,6 +453,10 @@ fn touches(run: &ActionRun, service: &str) -> bool {
 /// An action as people read it: `start_service processor`.
 fn described(action: ActionKind, service: &str) -> String {
     if service.is_empty() { action.to_string() } else { format!("{action} {service}") }
+}
+
+fn waits_for_hold_off(drift: &Drift) -> String {
+    format!("{}; the engine's own restart policy gets its chance", told(drift))
 }
 
 /// A drift as people read it: `processor NotRunning since 2026-01-01T00:00:00Z: exited with code 137`.
