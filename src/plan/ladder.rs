@@ -70,6 +70,7 @@ pub fn advance(state: &mut RecoveryState, rung: Rung, name: String, now: Time, w
     state.attempts = rung.attempt;
     state.total = state.total.saturating_add(1);
     state.last_action = Some(name);
+    state.acted_at = Some(now);
     state.backoff_until = Some(after(now, wait));
 }
 

@@ -156,13 +156,21 @@ impl<'a> Pass<'a> {
         }
         // An action that was asked for and is not in the list yet gets as long to appear in it.
         let unseen = last.is_some_and(|last| !self.of_stack().any(|a| a.name() == last));
-        let slack = if unseen {
-            SETTLE.saturating_sub(self.wait_after(&state.service, state.total))
-        } else {
-            std::time::Duration::ZERO
-        };
-        let until = state.backoff_until.map(|until| after(until, slack))?;
+        let appears = state.acted_at.filter(|_| unseen).map(|at| after(at, SETTLE));
+        let backoff = state.backoff_until.filter(|_| !self.backoff_is_void(state));
+        let until = backoff.max(appears)?;
         (until > now).then_some(Verdict::Wait(Some(until), planned))
+    }
+
+    /// Whether a service that this one depends on has become well since this one was acted on: what the last action could not mend
+    /// the next one may, and a wait must not outlive its reason.
+    fn backoff_is_void(&self, state: &RecoveryState) -> bool {
+        let Some(acted_at) = state.acted_at else { return false };
+        let came_back = |other: &&str| {
+            let dependency = self.status.service(other).filter(|s| drift::is_well(self.spec(), s));
+            dependency.and_then(|s| s.since).is_some_and(|since| since > acted_at)
+        };
+        self.spec().desired_state == DesiredState::Running && self.order.dependencies(&state.service).iter().any(came_back)
     }
 
     /// A service that must be mended, or stopped, before this one.

@@ -162,6 +162,52 @@ fn dependencies_are_brought_up_first() {
     assert_eq!(asked(&w.plan(6000)), ["start_service ui"]);
 }
 
+/// `ui`, which depends on `redis`, and both in these states; `redis` since that moment.
+fn dependent(ui: S, redis: S, since: i64) -> World {
+    World::with(&[("ui", ui), ("redis", redis)], |w| {
+        w.stack.spec.services[0].depends_on = vec!["redis".into()];
+        w.stack.spec.services[1].managed = false;
+        service(&mut w.stack, "redis").since = Some(at(since));
+    })
+}
+
+#[test]
+fn a_wait_is_over_when_a_dependency_has_become_well_since_the_last_action() {
+    for (since, expected) in [(4999, 0), (5000, 0), (5001, 1)] {
+        let mut w = dependent(S::Exited, S::Running, 0);
+        assert_eq!(asked(&w.step(5000, ActionPhase::Failed)), ["start_service ui"]);
+        service(&mut w.stack, "redis").since = Some(at(since));
+        let plan = w.plan(5002);
+        assert_eq!(plan.proposals.len(), expected, "redis is well since {since}");
+        service(&mut w.stack, "redis").state = S::Unhealthy;
+        assert!(asked(&w.plan(5002)).is_empty(), "one that runs badly ends no wait");
+    }
+}
+
+#[test]
+fn an_action_that_has_not_appeared_yet_is_waited_for_though_a_dependency_came_back() {
+    let mut w = dependent(S::Exited, S::Running, 0);
+    w.step(5000, ActionPhase::Failed);
+    w.actions.clear();
+    service(&mut w.stack, "redis").since = Some(at(5001));
+    assert!(asked(&w.plan(6999)).is_empty());
+    assert_eq!(asked(&w.plan(7000)), ["start_service ui"]);
+}
+
+#[test]
+fn an_outage_of_a_dependency_costs_its_dependents_no_attempt_and_no_time() {
+    for (state, expected) in [(S::Restarting, "restart_service ui"), (S::Exited, "start_service ui")] {
+        let mut w = dependent(state, S::Exited, 0);
+        for now in (0..600).map(|s| s * 1000) {
+            let plan = w.step(now, ActionPhase::Failed);
+            assert!(asked(&plan).is_empty() && plan.recovery.iter().all(|r| r.total == 0));
+        }
+        service(&mut w.stack, "redis").state = S::Running;
+        service(&mut w.stack, "redis").since = Some(at(600_000));
+        assert_eq!(asked(&w.plan(600_001)), [expected]);
+    }
+}
+
 #[test]
 fn dependents_are_stopped_first() {
     let mut w = World::with(&[("redis", S::Running), ("ui", S::Running)], |w| {
