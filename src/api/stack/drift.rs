@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::recovery::is_zero;
 use crate::api::Time;
 
 /// One way in which a service is not as it should be.
@@ -56,6 +57,12 @@ pub struct RecoveryState {
     /// Actions taken in this episode.
     #[serde(default)]
     pub total: u32,
+    /// Observations in a row that found the service in drift. Counted where its ladder counts them, until a person is called.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub observations: u32,
+    /// When the last of them was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Time>,
     /// Nothing is done for the service before this time, unless a service it depends on has become well meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff_until: Option<Time>,
