@@ -176,6 +176,55 @@ fn the_same_file_gives_the_same_bytes_at_whatever_time_it_plays() {
     assert!(said.err.contains("steps[1].at: found 2027-01-01T20:00:00Z, more than 3000 moments"), "{said:?}");
 }
 
+/// What is done about a service that is down at each observation: `3 status_check, 5 restart_service, 6 compose_up, 7 a person`.
+fn climbed(lines: &[Value]) -> String {
+    let mut taken = Vec::new();
+    for (i, line) in lines.iter().enumerate() {
+        for decision in line["decisions"].as_array().unwrap() {
+            match decision["decision"].as_str().unwrap() {
+                "Act" => taken.push(format!("{} {}", i + 1, decision["action"].as_str().unwrap())),
+                "Escalate" => taken.push(format!("{} a person", i + 1)),
+                "Wait" => {}
+                other => panic!("{other}: {line}"),
+            }
+        }
+    }
+    taken.join(", ")
+}
+
+#[test]
+fn the_predecessors_ladders_are_climbed_at_the_very_observations_that_are_documented() {
+    let folder = root().join("manifests/predecessor");
+    let read = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap() };
+    let file = read("replay.json");
+    assert_eq!(file["stack"], read("stack.json"));
+    let steps = file["steps"].as_array().unwrap();
+    let restated: Vec<_> = steps.iter().filter_map(|step| step.get("stack")).collect();
+    assert_eq!(restated, [&read("stack-bold.json")]);
+    let lines = lines(&folder.join("replay.json"), &[]);
+    // A spell of twelve between two observations of all being well.
+    let spells: Vec<_> = lines.chunks(14).map(|spell| climbed(&spell[1..13])).collect();
+    assert!(lines.chunks(14).all(|spell| spell[0]["decisions"] == json!([]) && spell[13]["decisions"] == json!([])));
+    let of = ["processor", "ui", "redis", "scout"];
+    let rows: Vec<_> = ["supervised", "autonomous"]
+        .iter()
+        .flat_map(|profile| of.map(|service| format!("| {profile} | {service} |")))
+        .zip(&spells)
+        .map(|(head, spell)| format!("{head} {spell} |"))
+        .collect();
+    assert_eq!(spells.len(), 8);
+    let documented = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    for row in &rows {
+        assert!(documented.contains(row), "README.md lacks\n{row}\nof\n{}", rows.join("\n"));
+    }
+    // As the predecessor does it.
+    assert_eq!(spells[0], "3 status_check, 5 restart_service, 6 compose_up, 7 a person");
+    assert_eq!(spells[1], "3 status_check, 7 restart_service, 8 compose_up, 9 a person");
+    assert_eq!(spells[2], "3 status_check, 4 restart_service, 5 a person");
+    assert_eq!(spells[3], "3 status_check, 4 restart_service, 5 compose_up, 6 a person");
+    expect(&folder.join("replay.json"), &[], &root().join("tests/replay/predecessor.out"));
+}
+
 /// The parts of observer and actuator, played by hand.
 struct Hands {
     store: Store,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::time::Instant;
 
-use super::facts;
+use super::{Deed, facts};
 use crate::api::action::{ActionKind, ContainerFact, Verification};
 use crate::api::stack::{ServiceState, WicapStackSpec};
 use crate::observe::engine::Engine;
@@ -125,8 +125,7 @@ fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) 
 pub(super) async fn wait(
     engine: &Engine,
     stack: &WicapStackSpec,
-    action: ActionKind,
-    target: &str,
+    deed: Deed<'_>,
     before: &[ContainerFact],
     timeout: Duration,
 ) -> Verification {
@@ -148,11 +147,11 @@ pub(super) async fn wait(
         // The last look too gets the time to be answered: it is the one that says what is missing, and where the time was over
         // before the first, it is the only one.
         let limit = deadline.max(Instant::now() + LOOK_AGAIN);
-        let looked = tokio::time::timeout_at(limit, facts::now(engine, stack, target, before)).await;
+        let looked = tokio::time::timeout_at(limit, facts::now(engine, stack, deed, before)).await;
         let missing = match looked {
             Ok(Ok(facts)) => {
                 after = facts;
-                match postcondition(action, before, &after) {
+                match postcondition(deed.action, before, &after) {
                     Ok(()) => return Verification { holds: true, message: seen(&after), after },
                     Err(missing) => missing,
                 }
@@ -258,7 +257,7 @@ mod tests {
         let stack = serde_json::json!({"compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "ui"}]});
         let stack: WicapStackSpec = serde_json::from_value(stack).unwrap();
         let engine = Engine::new("/nonexistent.sock").unwrap();
-        let seen = wait(&engine, &stack, A::ComposeDown, "", &[], Duration::from_millis(50)).await;
+        let seen = wait(&engine, &stack, Deed::new(A::ComposeDown, ""), &[], Duration::from_millis(50)).await;
         assert!(!seen.holds && seen.after.is_empty() && seen.message.contains("could not be looked at"), "{seen:?}");
     }
 }

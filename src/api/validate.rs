@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Component, Path};
 
 use super::Duration;
-use super::action::ActionKind;
+use super::action::{ActionKind, MAX_TIMEOUT};
 
 /// One broken rule: which field, what was found there and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +149,29 @@ impl Check {
         self.service(path, target);
         let fits = action.can_target_service();
         self.that(fits, path, quoted(target), format!("nothing: {action} acts on the whole stack"));
+    }
+
+    /// The time that an action is given.
+    pub fn action_timeout(&mut self, path: &str, timeout: Duration) {
+        self.positive(path, timeout);
+        let expected = "at most \"30m\": nothing else is done for the service meanwhile";
+        self.that(timeout.to_std() <= MAX_TIMEOUT, path, shown(timeout), expected);
+    }
+
+    /// The services that an action is told to act on together, each once.
+    pub fn services(&mut self, path: &str, action: ActionKind, services: &[String]) {
+        let found = || services.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ");
+        let fits = services.is_empty() || action.can_name_services();
+        self.that(fits, path, found(), format!("nothing: {action} is not told services"));
+        for (i, service) in services.iter().enumerate() {
+            self.service(&format!("{path}[{i}]"), service);
+            self.that(
+                !services[..i].contains(service),
+                format!("{path}[{i}]"),
+                format!("{} a second time", quoted(service)),
+                "each service once",
+            );
+        }
     }
 
     /// A text that says something and fits on a line or a few.

@@ -62,7 +62,8 @@ pub(super) fn calls_for_action(spec: &WicapStackSpec, service: &str, kind: Drift
     kind != DriftKind::ConfigDrift || recreates()
 }
 
-fn kind(spec: &WicapStackSpec, service: &ServiceStatus) -> Option<DriftKind> {
+/// What is wrong with a service as it is observed.
+pub(super) fn kind(spec: &WicapStackSpec, service: &ServiceStatus) -> Option<DriftKind> {
     use ServiceState as S;
     match (spec.desired_state, service.state) {
         (DesiredState::Running, S::Exited | S::Dead) => Some(DriftKind::NotRunning),

@@ -11,7 +11,7 @@
 //! so that a stack that could not be brought up can still be stopped.
 
 use super::drift::{calls_for_action, is_well};
-use super::ladder::fnv1a;
+use super::ladder::{COUNT_APART, counts, fnv1a};
 use crate::api::action::ActionKind;
 use crate::api::stack::{DesiredState, Drift, RecoveryState, ServiceSpec, ServiceState, WicapStack, WicapStackStatus};
 use crate::api::{Object, Time, after};
@@ -69,7 +69,13 @@ pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drif
         let observed = status.service(&spec.name).filter(|s| s.state != ServiceState::Unknown);
         if drifts {
             entry.stable_since = None;
+            if spec.managed && entry.escalated_at.is_none() && counts(stack.spec.recovery(spec)) {
+                count(&mut entry, status.observed_at);
+            }
         } else if let Some(observed) = observed {
+            if is_well(&stack.spec, observed) {
+                (entry.observations, entry.counted_at) = (0, None);
+            }
             let troubled = entry.total > 0 || entry.escalated_at.is_some() || in_drift(&status.drift, &spec.name);
             if troubled && entry.stable_since.is_none() {
                 entry.stable_since = Some(now);
@@ -98,6 +104,15 @@ pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drif
         entry.episode = entry.episode.max(1);
     }
     out
+}
+
+/// Counts an observation that found the service in drift, unless it is the one that was counted last, or of the same moment.
+fn count(entry: &mut RecoveryState, observed_at: Option<Time>) {
+    let Some(observed_at) = observed_at else { return };
+    if entry.counted_at.is_none_or(|counted| observed_at >= after(counted, COUNT_APART)) {
+        entry.observations = entry.observations.saturating_add(1);
+        entry.counted_at = Some(observed_at);
+    }
 }
 
 /// Resets the entry when its stable spell is complete; says when it will be otherwise.
@@ -216,6 +231,27 @@ mod tests {
         service(&mut s, "ui").since = Some(at(900_000));
         assert_eq!(tracked(&mut s, 900_001).resets, [at(1_500_000)]);
         assert_eq!(tracked(&mut s, 1_500_000).recovered, ["ui"]);
+    }
+
+    #[test]
+    fn observations_that_find_a_service_in_drift_are_counted_until_it_is_well() {
+        let mut s = stack(&[("ui", ServiceState::Exited)]);
+        let counted = |s: &mut WicapStack, now| tracked(s, now).recovery[0].observations;
+        assert_eq!(counted(&mut s, 0), 0, "its ladder counts nothing");
+        s.spec.defaults.recovery.ladder[0].after_observations = 3;
+        assert_eq!([0, 0, 999, 1000, 1500, 2000].map(|now| counted(&mut s, now)), [1, 1, 1, 2, 2, 3]);
+        service(&mut s, "ui").state = ServiceState::Unknown;
+        assert_eq!(counted(&mut s, 5000), 3);
+        service(&mut s, "ui").state = ServiceState::Starting;
+        assert_eq!(counted(&mut s, 6000), 3, "it is not well yet");
+        service(&mut s, "ui").state = ServiceState::Unhealthy;
+        assert_eq!(counted(&mut s, 7000), 4);
+        service(&mut s, "ui").state = ServiceState::Running;
+        assert_eq!(counted(&mut s, 8000), 0);
+        service(&mut s, "ui").state = ServiceState::Exited;
+        assert_eq!(counted(&mut s, 8001), 1);
+        s.status.as_mut().unwrap().recovery[0].escalated_at = Some(at(8001));
+        assert_eq!(counted(&mut s, 60_000), 1, "a person has been called");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Objects for tests, with defaults under which everything is allowed.
 
-use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, Tier};
+use crate::api::action::{
+    ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, Params, Tier,
+};
 use crate::api::policy::{ControlPolicy, ControlPolicySpec, PolicyRule};
 use crate::api::session::{ApprovalRules, ControlSession, ControlSessionSpec, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::stack::{
@@ -106,6 +108,7 @@ pub fn action(name: &str, action: ActionKind, target: &str, phase: ActionPhase) 
         stack: "wicap".into(),
         action,
         target: target.into(),
+        params: Params::default(),
         session: "night".into(),
         cause,
         timeout: None,

@@ -5,48 +5,107 @@
 
 use std::time::Duration;
 
+use super::drift;
 use crate::api::action::ActionKind;
-use crate::api::stack::{Backoff, DriftKind, Recovery, RecoveryState};
+use crate::api::stack::{
+    Backoff, DriftKind, LadderStep, Recovery, RecoveryState, ServiceSpec, WicapStackSpec, WicapStackStatus,
+};
 use crate::api::{Time, after};
 
 /// How often stopping a service, or creating it anew for its configuration, is tried. These two have no declared ladder:
 /// only one action serves, and what failed three times with growing waits will not be cured by a fourth.
 pub const FIXED_ATTEMPTS: u32 = 3;
 
+/// How far apart two observations must be for the second to count: what several events of one moment show is seen once.
+pub const COUNT_APART: Duration = Duration::from_secs(1);
+
 /// The action to take next, and where on the ladder it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rung {
+pub struct Rung<'a> {
     /// What to do.
     pub action: ActionKind,
     /// Index of its step in the ladder.
     pub step: u32,
     /// Which attempt at that step it is, from 1.
     pub attempt: u32,
+    /// The step as it is declared; none of an action that no ladder has.
+    pub declared: Option<&'a LadderStep>,
+}
+
+/// Whether a rung may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It may.
+    Now,
+    /// From that time on.
+    At(Time),
+    /// When the service has been found in drift that often in a row.
+    Observed(u32),
+}
+
+impl Rung<'_> {
+    /// Whether it may be taken for a drift that began at `since`.
+    #[must_use]
+    pub fn due(&self, since: Time, state: &RecoveryState, now: Time) -> Due {
+        let Some(step) = self.declared else { return Due::Now };
+        let begin = step.after.map(|wait| after(since, wait.to_std()));
+        match begin.filter(|begin| *begin > now) {
+            Some(begin) => Due::At(begin),
+            None if state.observations < step.after_observations => Due::Observed(step.after_observations),
+            None => Due::Now,
+        }
+    }
+
+    /// The services that the action acts on together, instead of the one in drift.
+    #[must_use]
+    pub fn services(&self) -> &[String] {
+        self.declared.map(|step| step.services.as_slice()).unwrap_or_default()
+    }
 }
 
 /// The next action for a service that is in drift, or none when the ladder is exhausted.
 #[must_use]
-pub fn next(recovery: &Recovery, kind: DriftKind, state: &RecoveryState) -> Option<Rung> {
-    let more = state.total < FIXED_ATTEMPTS;
+pub fn next<'a>(recovery: &'a Recovery, kind: DriftKind, state: &RecoveryState) -> Option<Rung<'a>> {
+    let fixed =
+        |action, step, attempt| (state.total < FIXED_ATTEMPTS).then_some(Rung { action, step, attempt, declared: None });
     match kind {
-        DriftKind::ShouldBeStopped => {
-            more.then_some(Rung { action: ActionKind::StopService, step: 0, attempt: state.total + 1 })
-        }
+        DriftKind::ShouldBeStopped => fixed(ActionKind::StopService, 0, state.total + 1),
         // Leaves the position on the declared ladder as it is, which a container that fails after being created anew still
         // needs; the total bounds both together.
-        DriftKind::ConfigDrift => {
-            more.then_some(Rung { action: ActionKind::RecreateService, step: state.step, attempt: state.attempts })
-        }
-        _ => {
-            let begin = usize::try_from(state.step).ok()?;
-            recovery.ladder.iter().enumerate().skip(begin).find_map(|(i, step)| {
-                let made = if i == begin { state.attempts } else { 0 };
-                let fits = made < step.attempts && helps(step.action, kind);
-                let rung = |i| Rung { action: step.action, step: i, attempt: made + 1 };
-                fits.then(|| u32::try_from(i).ok().map(rung)).flatten()
-            })
-        }
+        DriftKind::ConfigDrift => fixed(ActionKind::RecreateService, state.step, state.attempts),
+        _ => climb(&recovery.ladder, kind, state),
     }
+}
+
+fn climb<'a>(ladder: &'a [LadderStep], kind: DriftKind, state: &RecoveryState) -> Option<Rung<'a>> {
+    let begin = usize::try_from(state.step).ok()?;
+    ladder.iter().enumerate().skip(begin).find_map(|(i, step)| {
+        let made = if i == begin { state.attempts } else { 0 };
+        let fits = made < step.attempts && helps(step.action, kind);
+        let rung = |i| Rung { action: step.action, step: i, attempt: made + 1, declared: Some(step) };
+        fits.then(|| u32::try_from(i).ok().map(rung)).flatten()
+    })
+}
+
+/// Whether one of the steps waits for a number of observations.
+pub(super) fn counts(recovery: &Recovery) -> bool {
+    recovery.ladder.iter().any(|step| step.after_observations > 0)
+}
+
+/// Whether each look at the stack is to be written down, because it counts: a service is in drift whose ladder waits for a number
+/// of observations, and no person has been called for it yet. For the observer.
+#[must_use]
+pub fn counts_observations(spec: &WicapStackSpec, status: &WicapStackStatus) -> bool {
+    let waits = |service: &ServiceSpec| {
+        let state = status.recovery.iter().find(|r| r.service == service.name);
+        service.managed && counts(spec.recovery(service)) && state.is_none_or(|r| r.escalated_at.is_none())
+    };
+    let in_drift = |service: &ServiceSpec| {
+        let observed = status.service(&service.name);
+        let kind = observed.and_then(|observed| drift::kind(spec, observed));
+        kind.is_some_and(|kind| drift::calls_for_action(spec, &service.name, kind))
+    };
+    spec.services.iter().any(|service| waits(service) && in_drift(service))
 }
 
 /// Whether an action can mend a drift of that kind.
@@ -65,11 +124,12 @@ pub fn helps(action: ActionKind, kind: DriftKind) -> bool {
 }
 
 /// Records that `rung` is asked for at `now` as `name`, and until when to wait after it.
-pub fn advance(state: &mut RecoveryState, rung: Rung, name: String, now: Time, wait: Duration) {
+pub fn advance(state: &mut RecoveryState, rung: Rung<'_>, name: String, now: Time, wait: Duration) {
     state.step = rung.step;
     state.attempts = rung.attempt;
     state.total = state.total.saturating_add(1);
     state.last_action = Some(name);
+    state.acted_at = Some(now);
     state.backoff_until = Some(after(now, wait));
 }
 
@@ -98,7 +158,8 @@ pub(super) fn fnv1a<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::stack::LadderStep;
+    use crate::api::stack::ServiceState;
+    use crate::plan::fixtures::{at, seconds, service, stack};
     use proptest::prelude::*;
 
     const KINDS: [DriftKind; 7] = [
@@ -141,12 +202,44 @@ mod tests {
 
     #[test]
     fn a_status_check_may_stand_anywhere_and_an_empty_ladder_is_exhausted_at_once() {
-        let step = |action, attempts| LadderStep { action, attempts };
+        let step = LadderStep::new;
         let ladder =
             vec![step(ActionKind::StatusCheck, 1), step(ActionKind::StopService, 9), step(ActionKind::ComposeUp, 0)];
         let recovery = Recovery { ladder, ..Recovery::default() };
         assert_eq!(climb(&recovery, DriftKind::Missing), ["status_check"]);
         assert!(climb(&Recovery { ladder: vec![], ..Recovery::default() }, DriftKind::Missing).is_empty());
+    }
+
+    #[test]
+    fn a_step_is_due_exactly_when_its_time_and_its_observations_have_come() {
+        let mut step = LadderStep::new(ActionKind::RestartService, 1);
+        (step.after, step.after_observations) = (Some(seconds(10)), 3);
+        let rung = Rung { action: step.action, step: 0, attempt: 1, declared: Some(&step) };
+        let seen = |n| RecoveryState { observations: n, ..RecoveryState::default() };
+        assert_eq!(rung.due(at(0), &seen(3), at(9999)), Due::At(at(10_000)));
+        assert_eq!(rung.due(at(0), &seen(2), at(10_000)), Due::Observed(3));
+        assert_eq!(rung.due(at(0), &seen(3), at(10_000)), Due::Now);
+        assert_eq!(Rung { declared: None, ..rung }.due(at(0), &seen(0), at(0)), Due::Now);
+    }
+
+    #[test]
+    fn each_look_counts_while_a_service_is_bad_and_nobody_is_called() {
+        let mut s = stack(&[("ui", ServiceState::Exited)]);
+        let asks = |s: &crate::api::stack::WicapStack| counts_observations(&s.spec, s.status.as_ref().unwrap());
+        assert!(!asks(&s), "the default ladder counts nothing");
+        s.spec.defaults.recovery.ladder[1].after_observations = 5;
+        assert!(asks(&s));
+        service(&mut s, "ui").state = ServiceState::Running;
+        assert!(!asks(&s));
+        service(&mut s, "ui").config_drift = Some(true);
+        assert!(!asks(&s), "it is only reported");
+        service(&mut s, "ui").state = ServiceState::Exited;
+        let escalated = RecoveryState { service: "ui".into(), escalated_at: Some(at(0)), ..RecoveryState::default() };
+        s.status.as_mut().unwrap().recovery = vec![escalated];
+        assert!(!asks(&s));
+        s.status.as_mut().unwrap().recovery.clear();
+        s.spec.services[0].managed = false;
+        assert!(!asks(&s));
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //!
 //! # Layout
 //! - [`drift`]: what is not as it should be
-//! - [`ladder`]: the next action for a service, and how long to wait after it
+//! - [`ladder`]: the next action for a service, when it is due, and how long to wait after it
 //! - [`authorise`]: every gate, for planner, actuator and people
 //! - [`canary`]: when a Canary session is over
 //! - [`decide`]: the plan

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::authorise::{self, Facts, Request, TOOL_POLICY, authorise, in_flight, phase};
+use super::authorise::{self, Facts, Request, TOOL_POLICY, authorise, in_flight, phase, touches};
 use super::decide::{Decision, DecisionKind, Inputs, Note, Plan, Proposal, SETTLE};
 use super::drift::{self, calls_for_action};
 use super::episode::{self, WHOLE_STACK};
-use super::ladder::{self, Rung};
+use super::ladder::{self, Due, Rung};
 use super::order::Order;
-use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind};
+use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind, Params};
 use crate::api::session::{ControlSession, Mode};
 use crate::api::stack::{
     BlockedBy, DesiredState, Drift, DriftKind, Recovery, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
@@ -20,7 +20,7 @@ use crate::api::{Object, Time, after};
 const WHOLE_STACK_ATTEMPTS: u32 = 2;
 
 /// What is to be done about one drift.
-enum Verdict {
+enum Verdict<'a> {
     /// Nothing, and nothing is being waited for.
     Quiet,
     /// Nothing yet: until that time, or until something else changes. What is planned, and what is waited for.
@@ -28,7 +28,7 @@ enum Verdict {
     /// A person must be called.
     Escalate,
     /// This.
-    Try(Rung),
+    Try(Rung<'a>),
 }
 
 /// What became of an attempt.
@@ -127,7 +127,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn consider(&self, drift: &Drift) -> Verdict {
+    fn consider(&self, drift: &Drift) -> Verdict<'a> {
         let now = self.inputs.now;
         let name = drift.service.as_str();
         let Some(service) = self.spec().service(name).filter(|s| s.managed) else { return Verdict::Quiet };
@@ -149,11 +149,23 @@ impl<'a> Pass<'a> {
             let waits = format!("waits for {other}: {why}");
             return Verdict::Wait(None, planned.map(|action| format!("{action} ({waits})")), waits);
         }
-        rung.map_or(Verdict::Escalate, Verdict::Try)
+        let Some(rung) = rung else { return Verdict::Escalate };
+        let waits =
+            |until, why: String| Verdict::Wait(until, Some(format!("{} ({why})", described(rung.action, name))), why);
+        match rung.due(drift.since, &state, now) {
+            Due::At(at) => return waits(Some(at), format!("from {at:.0} on")),
+            Due::Observed(n) => return waits(None, format!("found in drift {} of {n} times", state.observations)),
+            Due::Now => {}
+        }
+        let unseen = |s: &&String| self.status.service(s).is_none_or(|s| s.state == ServiceState::Unknown);
+        if let Some(other) = rung.services().iter().find(unseen) {
+            return waits(None, format!("waits for {other}: Unknown"));
+        }
+        Verdict::Try(rung)
     }
 
     /// What the last action on the service, or on the whole stack, still stands in the way of.
-    fn not_yet(&self, state: &RecoveryState, planned: Option<String>) -> Option<Verdict> {
+    fn not_yet(&self, state: &RecoveryState, planned: Option<String>) -> Option<Verdict<'a>> {
         let now = self.inputs.now;
         let last = state.last_action.as_deref();
         let touching = || self.of_stack().filter(|a| touches(a, &state.service) || Some(a.name()) == last);
@@ -171,14 +183,22 @@ impl<'a> Pass<'a> {
         }
         // An action that was asked for and is not in the list yet gets as long to appear in it.
         let unseen = last.is_some_and(|last| !self.of_stack().any(|a| a.name() == last));
-        let slack = if unseen {
-            SETTLE.saturating_sub(self.wait_after(&state.service, state.total))
-        } else {
-            std::time::Duration::ZERO
-        };
-        let until = state.backoff_until.map(|until| after(until, slack))?;
+        let appears = state.acted_at.filter(|_| unseen).map(|at| after(at, SETTLE));
+        let backoff = state.backoff_until.filter(|_| !self.backoff_is_void(state));
+        let until = backoff.max(appears)?;
         let why = || format!("backs off after {}", last.unwrap_or("its last action"));
         (until > now).then(|| Verdict::Wait(Some(until), planned, why()))
+    }
+
+    /// Whether a service that this one depends on has become well since this one was acted on: what the last action could not mend
+    /// the next one may, and a wait must not outlive its reason.
+    fn backoff_is_void(&self, state: &RecoveryState) -> bool {
+        let Some(acted_at) = state.acted_at else { return false };
+        let came_back = |other: &&str| {
+            let dependency = self.status.service(other).filter(|s| drift::is_well(self.spec(), s));
+            dependency.and_then(|s| s.since).is_some_and(|since| since > acted_at)
+        };
+        self.spec().desired_state == DesiredState::Running && self.order.dependencies(&state.service).iter().any(came_back)
     }
 
     /// A service that must be mended, or stopped, before this one.
@@ -239,7 +259,7 @@ impl<'a> Pass<'a> {
         if state.total >= WHOLE_STACK_ATTEMPTS {
             return false;
         }
-        let rung = Rung { action, step: 0, attempt: state.attempts + 1 };
+        let rung = Rung { action, step: 0, attempt: state.attempts + 1, declared: None };
         match self.attempt(WHOLE_STACK, rung, &drift) {
             Outcome::Handled => true,
             // A policy that speaks of single services may still let each of them be brought up by itself.
@@ -251,7 +271,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn attempt(&mut self, service: &str, rung: Rung, drift: &Drift) -> Outcome {
+    fn attempt(&mut self, service: &str, rung: Rung<'_>, drift: &Drift) -> Outcome {
         let Inputs { stack, now, .. } = *self.inputs;
         let busy = self.of_stack().filter(|a| in_flight(a, true)).count();
         if rung.action.changes() && busy >= self.spec().defaults.max_concurrent as usize {
@@ -262,7 +282,8 @@ impl<'a> Pass<'a> {
             return Outcome::Handled;
         }
         let session = self.session.map_or("", |s| s.name());
-        let request = Request { stack, action: rung.action, target: service, session, run: None, planning: true };
+        let (action, services) = (rung.action, rung.services());
+        let request = Request { stack, action, target: service, services, session, run: None, planning: true };
         let facts = self.facts();
         let decision = authorise(&request, &facts);
         if let Some(denied) = decision.trace.iter().find(|v| !v.allowed).cloned() {
@@ -277,6 +298,7 @@ impl<'a> Pass<'a> {
             stack: stack.name().to_owned(),
             action: rung.action,
             target: service.to_owned(),
+            params: Params { services: services.to_vec() },
             session: session.to_owned(),
             cause: Cause {
                 kind: CauseKind::Drift,
@@ -286,7 +308,7 @@ impl<'a> Pass<'a> {
                 object: Some(format!("wicapstack/{}", stack.name())),
                 attempt: Some(format!("episode {}, action {total}", state.episode)),
             },
-            timeout: None,
+            timeout: rung.declared.and_then(|step| step.timeout),
             dry_run: false,
         };
         ladder::advance(&mut state, rung, name.clone(), now, self.wait_after(service, total));
@@ -442,12 +464,6 @@ fn rank(mode: Mode) -> u8 {
 pub(super) fn escalated(spec: &WicapStackSpec, recovery: &[RecoveryState]) -> Vec<String> {
     let given_up = |name: &str| recovery.iter().any(|r| r.service == name && r.escalated_at.is_some());
     spec.services.iter().filter(|s| s.managed && given_up(&s.name)).map(|s| s.name.clone()).collect()
-}
-
-/// Whether an action touches the service. What touches the whole stack touches each, and each touches the whole stack.
-fn touches(run: &ActionRun, service: &str) -> bool {
-    let target = run.spec.target.as_str();
-    target.is_empty() || service == WHOLE_STACK || target == service
 }
 
 /// An action as people read it: `start_service processor`.

@@ -48,15 +48,23 @@ impl World {
 
     fn allows(&self, kind: ActionKind, target: &str, run: Option<&str>, planning: bool) -> bool {
         let session = self.sessions.first().map_or("", Object::name);
-        let request = Request { stack: &self.stack, action: kind, target, session, run, planning };
+        let request = Request { stack: &self.stack, action: kind, target, services: &[], session, run, planning };
         authorise(&request, &self.facts()).allowed
     }
 
     /// Whether the action that was asked for as `asked` may be claimed.
     fn claims(&self, directory: Option<Result<&std::path::Path, &str>>) -> bool {
         let asked = self.actions.iter().find(|a| a.name() == ASKED).unwrap();
-        let ActionRunSpec { action, target, session, .. } = &asked.spec;
-        let request = Request { stack: &self.stack, action: *action, target, session, run: Some(ASKED), planning: false };
+        let ActionRunSpec { action, target, session, params, .. } = &asked.spec;
+        let request = Request {
+            stack: &self.stack,
+            action: *action,
+            target,
+            services: &params.services,
+            session,
+            run: Some(ASKED),
+            planning: false,
+        };
         authorise(&request, &Facts { directory, ..self.facts() }).allowed
     }
 

@@ -351,3 +351,170 @@ fn use_up(session: &mut ControlSession, now: Time) {
         usage.recent.push(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::session::Budget;
+    use crate::plan::decide::DecisionKind;
+    use crate::plan::fixtures::{action, at, policy, seconds, session, stack, stop};
+    use ServiceState as S;
+
+    /// `ui`, for which everything is allowed and nothing is waited for, in a session that its replay has to open.
+    fn replay() -> Replay {
+        let mut stack = stack(&[("ui", S::Running)]);
+        stack.status = None;
+        let recovery = &mut stack.spec.defaults.recovery;
+        (recovery.hold_off, recovery.backoff.initial) = (seconds(0), seconds(0));
+        let session = ControlSession { status: None, ..session("night") };
+        Replay::new(stack, Some(session), vec![policy("all")], Vec::new(), Vec::new())
+    }
+
+    fn seen(now: i64, state: ServiceState) -> Step {
+        let services = [("ui".to_owned(), Sight::State(state))].into();
+        Step { look: Look::Seen { at: None, services }, ..Step::at(at(now)) }
+    }
+
+    fn answered(mut step: Step, action: ActionKind, phase: ActionPhase) -> Step {
+        step.results.insert((action, "ui".to_owned()), phase.into());
+        step
+    }
+
+    fn kinds(plan: &Plan) -> Vec<(DecisionKind, Option<ActionKind>)> {
+        plan.decisions.iter().map(|d| (d.kind, d.action)).collect()
+    }
+
+    fn ui(replay: &Replay) -> &ServiceStatus {
+        replay.stack().status.as_ref().unwrap().service("ui").unwrap()
+    }
+
+    const START: ActionKind = ActionKind::StartService;
+    const RESTART: ActionKind = ActionKind::RestartService;
+
+    #[test]
+    fn a_word_becomes_what_the_observer_would_write() {
+        let mut replay = replay();
+        for (now, state, since, starts) in [
+            (0, S::Missing, 0, 0),
+            (1000, S::Running, 1000, 1),
+            (2000, S::Running, 1000, 1),
+            (3000, S::Unhealthy, 3000, 1),
+            (4000, S::Restarting, 4000, 1),
+            (5000, S::Running, 5000, 2),
+            (6000, S::Unknown, 6000, 2),
+            (7000, S::Running, 7000, 2),
+            (3_606_000, S::Running, 7000, 0),
+        ] {
+            replay.step(&seen(now, state));
+            let status = ui(&replay);
+            assert_eq!((status.since, status.starts.len()), (Some(at(since)), starts), "{now} {state:?}");
+            assert_eq!(replay.stack().status.as_ref().unwrap().observed_at, Some(at(now)));
+        }
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_leaves_the_last_facts_and_claims_nothing() {
+        let mut replay = replay();
+        let status = ServiceStatus { state: S::Exited, exit_code: Some(137), since: Some(at(-5)), ..ServiceStatus::default() };
+        let services = [("ui".to_owned(), Sight::Status(Box::new(status)))].into();
+        replay.step(&Step { look: Look::Seen { at: Some(at(-1)), services }, ..Step::at(at(0)) });
+        assert_eq!((ui(&replay).since, replay.stack().status.as_ref().unwrap().observed_at), (Some(at(-5)), Some(at(-1))));
+        let plan = replay.step(&Step { look: Look::Silent, ..Step::at(at(1000)) });
+        assert_eq!((ui(&replay).state, ui(&replay).exit_code, plan.proposals.len()), (S::Unknown, Some(137), 0));
+        assert_eq!(kinds(&plan), [(DecisionKind::Wait, None)]);
+    }
+
+    #[test]
+    fn a_session_without_a_status_is_active_from_its_first_step_for_its_ttl() {
+        let mut replay = replay();
+        replay.session.as_mut().unwrap().spec.ttl = seconds(60);
+        replay.step(&seen(1000, S::Running));
+        assert_eq!(kinds(&replay.step(&seen(60_999, S::Exited))), [(DecisionKind::Act, Some(START))]);
+        assert_eq!(kinds(&replay.step(&seen(61_000, S::Exited))), [(DecisionKind::Blocked, Some(START))]);
+        let again = Some(Some(ControlSession { status: None, ..session("another") }));
+        assert_eq!(kinds(&replay.step(&Step { session: again, ..seen(62_000, S::Exited) })), [(DecisionKind::Act, Some(START))]);
+        assert_eq!(
+            kinds(&replay.step(&Step { session: Some(None), ..seen(63_000, S::Exited) })),
+            [(DecisionKind::Blocked, Some(RESTART))]
+        );
+    }
+
+    #[test]
+    fn what_is_claimed_is_used_up_and_what_is_denied_is_not() {
+        let mut replay = replay();
+        replay.session.as_mut().unwrap().spec.budget = Some(Budget { max_actions: 2, window: seconds(3600) });
+        let used = |replay: &Replay| replay.session.as_ref().unwrap().status.as_ref().unwrap().usage.actions;
+        replay.step(&answered(seen(0, S::Exited), START, ActionPhase::Denied));
+        assert_eq!(used(&replay), 0);
+        replay.step(&answered(seen(1000, S::Exited), START, ActionPhase::Pending));
+        assert_eq!(used(&replay), 0);
+        replay.step(&answered(seen(2000, S::Exited), START, ActionPhase::Running));
+        replay.step(&answered(seen(3000, S::Exited), START, ActionPhase::Failed));
+        assert_eq!(used(&replay), 1);
+        assert_eq!(kinds(&replay.step(&seen(4000, S::Exited))), [(DecisionKind::Act, Some(RESTART))]);
+        let plan = replay.step(&seen(5000, S::Exited));
+        assert_eq!(kinds(&plan), [(DecisionKind::Blocked, Some(RESTART))]);
+        assert_eq!(plan.decisions[0].until, Some(at(2000 + 3_600_000)), "the first claim leaves the window then");
+    }
+
+    #[test]
+    fn an_answer_is_for_the_action_that_is_under_way_and_only_else_for_the_one_that_is_planned() {
+        let mut replay = replay();
+        replay.step(&answered(seen(0, S::Exited), START, ActionPhase::Running));
+        assert_eq!(kinds(&replay.step(&seen(1000, S::Exited))), [(DecisionKind::Wait, Some(START))]);
+        let over = Step { look: Look::None, ..answered(seen(2000, S::Exited), START, ActionPhase::Failed) };
+        assert_eq!(kinds(&replay.step(&over)), [(DecisionKind::Wait, Some(START))], "nobody has looked since");
+        assert_eq!(kinds(&replay.step(&seen(3000, S::Exited))), [(DecisionKind::Act, Some(START))]);
+        let phases: Vec<_> = replay.actions.iter().map(|a| a.status.as_ref().unwrap().phase).collect();
+        assert_eq!(phases, [ActionPhase::Failed, ActionPhase::Succeeded]);
+    }
+
+    #[test]
+    fn a_shadow_sessions_actions_are_shadowed() {
+        let mut replay = replay();
+        replay.session.as_mut().unwrap().spec.mode = Mode::Shadow;
+        assert_eq!(kinds(&replay.step(&seen(0, S::Exited))), [(DecisionKind::Shadow, Some(START))]);
+        assert_eq!(replay.actions[0].status.as_ref().unwrap().phase, ActionPhase::Shadowed);
+    }
+
+    #[test]
+    fn what_others_ask_for_and_a_stop_are_in_the_way() {
+        let mut replay = replay();
+        let theirs = |phase| Step { actions: vec![action("theirs", RESTART, "ui", phase)], ..seen(1000, S::Exited) };
+        assert_eq!(kinds(&replay.clone().step(&theirs(ActionPhase::Running))), [(DecisionKind::Wait, Some(START))]);
+        replay.step(&Step { stops: Some(vec![stop("all")]), ..seen(0, S::Running) });
+        assert_eq!(kinds(&replay.step(&theirs(ActionPhase::Succeeded))), [(DecisionKind::Blocked, Some(START))]);
+        assert_eq!(replay.actions.len(), 1);
+        replay.step(&theirs(ActionPhase::Failed));
+        assert_eq!(replay.actions.len(), 1);
+    }
+
+    #[test]
+    fn another_spec_keeps_the_counters_and_another_status_replaces_them() {
+        let mut replay = replay();
+        replay.step(&seen(0, S::Exited));
+        let total = |replay: &Replay| replay.stack().status.as_ref().unwrap().recovery[0].total;
+        let mut changed = replay.stack().clone();
+        changed.status = None;
+        changed.spec.services[0].managed = false;
+        replay.step(&Step { stack: Some(changed.clone()), ..seen(1000, S::Exited) });
+        assert_eq!(total(&replay), 1);
+        changed.status = Some(replay.stack().status.clone().unwrap());
+        changed.status.as_mut().unwrap().recovery[0].total = 5;
+        replay.step(&Step { stack: Some(changed), ..seen(2000, S::Exited) });
+        assert_eq!(total(&replay), 5);
+    }
+
+    #[test]
+    fn between_two_steps_time_alone_makes_the_next_action_due() {
+        let mut replay = replay();
+        replay.stack.spec.defaults.recovery.backoff.initial = seconds(100);
+        replay.step(&seen(0, S::Exited));
+        let due = replay.between(at(250_000)).unwrap();
+        let actions: Vec<_> = due.iter().flat_map(|(_, plan)| kinds(plan)).collect();
+        assert_eq!(actions, [(DecisionKind::Act, Some(START))], "{due:?}");
+        assert!((at(100_000)..at(111_000)).contains(&due[0].0), "{due:?}");
+        assert!(replay.between(at(250_000)).unwrap().is_empty());
+        assert!(replay.between(Time::MAX).is_err());
+    }
+}

@@ -50,12 +50,13 @@ impl Store {
     /// # Errors
     /// [`Error::Unreachable`].
     pub async fn span(&self) -> Result<Span, Error> {
-        let key = self.keys.root().to_owned();
+        // Any key will do that every role may read.
+        let key = format!("{}/", self.keys.root());
         let mut client = self.kv();
         let answer = self.read(async move { client.get(key, None).await }).await?;
         let last = answer.header().map_or(0, ResponseHeader::revision);
         // Who asks for a history that is gone is told where the rest begins.
-        let key = self.keys.root().to_owned();
+        let key = format!("{}/", self.keys.root());
         let mut client = self.watches();
         let options = WatchOptions::new().with_start_revision(1).with_progress_notify();
         let mut stream = self.read(async move { client.watch(key, Some(options)).await }).await?;

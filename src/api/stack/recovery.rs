@@ -51,16 +51,15 @@ fn default_reset_after() -> Duration {
 /// The ladder when none is declared: start what is stopped, restart what runs badly, let Compose create what is missing,
 /// create it anew as the last resort.
 fn default_ladder() -> Vec<LadderStep> {
-    let step = |action, attempts| LadderStep { action, attempts };
     vec![
-        step(ActionKind::StartService, 2),
-        step(ActionKind::RestartService, 2),
-        step(ActionKind::ComposeUp, 2),
-        step(ActionKind::RecreateService, 1),
+        LadderStep::new(ActionKind::StartService, 2),
+        LadderStep::new(ActionKind::RestartService, 2),
+        LadderStep::new(ActionKind::ComposeUp, 2),
+        LadderStep::new(ActionKind::RecreateService, 1),
     ]
 }
 
-/// One rung.
+/// One rung. It is waited for until it is due, and not passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LadderStep {
@@ -69,6 +68,33 @@ pub struct LadderStep {
     /// How often, before the next step is taken.
     #[serde(default = "one")]
     pub attempts: u32,
+    /// How long the drift must have lasted before this step is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Duration>,
+    /// How many observations in a row must have found the service in drift before this step is taken. While a step counts them, each
+    /// look at a service in drift is an observation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub after_observations: u32,
+    /// How long the action may take, and then its verification; the action's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Of `compose_up`: the services to bring up together, instead of the one in drift.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+}
+
+impl LadderStep {
+    /// A step that is due at once.
+    #[must_use]
+    pub fn new(action: ActionKind, attempts: u32) -> Self {
+        Self { action, attempts, after: None, after_observations: 0, timeout: None, services: Vec::new() }
+    }
+}
+
+// serde gives a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub(super) fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Exponential backoff between actions on one service.

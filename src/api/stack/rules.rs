@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{HttpGet, MAX_CONCURRENT, Probe, Recovery, ServiceSpec, WicapStack};
+use super::{HttpGet, LadderStep, MAX_CONCURRENT, Probe, Recovery, ServiceSpec, WicapStack, WicapStackSpec};
 use crate::api::validate::{Check, quoted};
 use crate::api::{Object, Violation, stop};
 
@@ -52,10 +52,10 @@ impl Object for WicapStack {
             }
             validate_probes(&mut check, &path, &service.probes);
             if let Some(recovery) = &service.recovery {
-                validate_recovery(&mut check, &format!("{path}.recovery"), recovery);
+                validate_recovery(&mut check, &format!("{path}.recovery"), recovery, spec);
             }
         }
-        validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery);
+        validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery, spec);
         check.that(
             (1..=MAX_CONCURRENT).contains(&spec.defaults.max_concurrent),
             "spec.defaults.maxConcurrent",
@@ -139,18 +139,39 @@ pub(in crate::api) fn validate_http(check: &mut Check, path: &str, http: &HttpGe
     }
 }
 
-fn validate_recovery(check: &mut Check, path: &str, recovery: &Recovery) {
+/// The rules of recovery at `path`. Services that a step names must be among the stack's.
+fn validate_recovery(check: &mut Check, path: &str, recovery: &Recovery, stack: &WicapStackSpec) {
     check.not_negative(&format!("{path}.holdOff"), recovery.hold_off);
     check.not_negative(&format!("{path}.resetAfter"), recovery.reset_after);
     check.not_negative(&format!("{path}.backoff.initial"), recovery.backoff.initial);
     check.not_negative(&format!("{path}.backoff.max"), recovery.backoff.max);
     for (i, step) in recovery.ladder.iter().enumerate() {
-        check.that(step.attempts > 0, format!("{path}.ladder[{i}].attempts"), "0", "a number of 1 or more");
+        let path = format!("{path}.ladder[{i}]");
+        validate_step(check, &path, step, stack);
         check.that(
             step.action.can_mend(),
-            format!("{path}.ladder[{i}].action"),
+            format!("{path}.action"),
             step.action.as_str(),
             "one of start_service, restart_service, compose_up, recreate_service, status_check",
+        );
+    }
+}
+
+fn validate_step(check: &mut Check, path: &str, step: &LadderStep, stack: &WicapStackSpec) {
+    check.that(step.attempts > 0, format!("{path}.attempts"), "0", "a number of 1 or more");
+    if let Some(after) = step.after {
+        check.not_negative(&format!("{path}.after"), after);
+    }
+    if let Some(timeout) = step.timeout {
+        check.action_timeout(&format!("{path}.timeout"), timeout);
+    }
+    check.services(&format!("{path}.services"), step.action, &step.services);
+    for (i, service) in step.services.iter().enumerate() {
+        check.that(
+            stack.service(service).is_some_and(|s| s.managed),
+            format!("{path}.services[{i}]"),
+            quoted(service),
+            "the name of a service in spec.services that is managed",
         );
     }
 }
@@ -233,5 +254,35 @@ mod tests {
                 "spec.services",
             ]
         );
+    }
+
+    /// The paths that are wrong in a stack of `ui`, `redis` and `scout`, which is not managed, with this recovery.
+    fn wrong(recovery: serde_json::Value) -> Vec<String> {
+        let s = stack(json!({
+            "compose": {"project": "p", "directory": "/srv/p"}, "defaults": {"recovery": recovery},
+            "services": [{"name": "ui"}, {"name": "redis"}, {"name": "scout", "managed": false}],
+        }));
+        paths(&s).iter().map(|p| p.replace("spec.defaults.recovery.", "")).collect()
+    }
+
+    #[test]
+    fn a_step_names_services_that_are_there_and_only_where_they_can_be_brought_up_together() {
+        let up = |services: &[&str]| wrong(json!({"ladder": [{"action": "compose_up", "services": services}]}));
+        assert!(up(&["ui", "redis"]).is_empty());
+        assert_eq!(up(&["ui", "sql"]), ["ladder[0].services[1]"]);
+        assert_eq!(up(&["scout"]), ["ladder[0].services[0]"]);
+        assert_eq!(up(&["ui", "ui"]), ["ladder[0].services[1]"]);
+        let restart = json!({"ladder": [{"action": "restart_service", "services": ["ui"]}]});
+        assert_eq!(wrong(restart), ["ladder[0].services"]);
+    }
+
+    #[test]
+    fn the_times_of_a_step_are_such_as_can_come() {
+        let step = |after: &str, timeout: &str| {
+            wrong(json!({"ladder": [{"action": "restart_service", "after": after, "timeout": timeout}]}))
+        };
+        assert!(step("0s", "30m").is_empty());
+        assert_eq!(step("-1s", "0s"), ["ladder[0].after", "ladder[0].timeout"]);
+        assert_eq!(step("1h", "31m"), ["ladder[0].timeout"]);
     }
 }

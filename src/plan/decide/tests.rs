@@ -162,6 +162,52 @@ fn dependencies_are_brought_up_first() {
     assert_eq!(asked(&w.plan(6000)), ["start_service ui"]);
 }
 
+/// `ui`, which depends on `redis`, and both in these states; `redis` since that moment.
+fn dependent(ui: S, redis: S, since: i64) -> World {
+    World::with(&[("ui", ui), ("redis", redis)], |w| {
+        w.stack.spec.services[0].depends_on = vec!["redis".into()];
+        w.stack.spec.services[1].managed = false;
+        service(&mut w.stack, "redis").since = Some(at(since));
+    })
+}
+
+#[test]
+fn a_wait_is_over_when_a_dependency_has_become_well_since_the_last_action() {
+    for (since, expected) in [(4999, 0), (5000, 0), (5001, 1)] {
+        let mut w = dependent(S::Exited, S::Running, 0);
+        assert_eq!(asked(&w.step(5000, ActionPhase::Failed)), ["start_service ui"]);
+        service(&mut w.stack, "redis").since = Some(at(since));
+        let plan = w.plan(5002);
+        assert_eq!(plan.proposals.len(), expected, "redis is well since {since}");
+        service(&mut w.stack, "redis").state = S::Unhealthy;
+        assert!(asked(&w.plan(5002)).is_empty(), "one that runs badly ends no wait");
+    }
+}
+
+#[test]
+fn an_action_that_has_not_appeared_yet_is_waited_for_though_a_dependency_came_back() {
+    let mut w = dependent(S::Exited, S::Running, 0);
+    w.step(5000, ActionPhase::Failed);
+    w.actions.clear();
+    service(&mut w.stack, "redis").since = Some(at(5001));
+    assert!(asked(&w.plan(6999)).is_empty());
+    assert_eq!(asked(&w.plan(7000)), ["start_service ui"]);
+}
+
+#[test]
+fn an_outage_of_a_dependency_costs_its_dependents_no_attempt_and_no_time() {
+    for (state, expected) in [(S::Restarting, "restart_service ui"), (S::Exited, "start_service ui")] {
+        let mut w = dependent(state, S::Exited, 0);
+        for now in (0..600).map(|s| s * 1000) {
+            let plan = w.step(now, ActionPhase::Failed);
+            assert!(asked(&plan).is_empty() && plan.recovery.iter().all(|r| r.total == 0));
+        }
+        service(&mut w.stack, "redis").state = S::Running;
+        service(&mut w.stack, "redis").since = Some(at(600_000));
+        assert_eq!(asked(&w.plan(600_001)), [expected]);
+    }
+}
+
 #[test]
 fn dependents_are_stopped_first() {
     let mut w = World::with(&[("redis", S::Running), ("ui", S::Running)], |w| {
@@ -290,7 +336,7 @@ fn an_assist_session_is_used_before_a_monitor_one_and_then_the_first_by_name() {
 #[test]
 fn an_exhausted_ladder_escalates_once_after_the_last_backoff_and_is_then_quiet() {
     let mut w = World::new(&[("ui", S::Missing)]);
-    w.stack.spec.defaults.recovery.ladder = vec![LadderStep { action: ActionKind::ComposeUp, attempts: 1 }];
+    w.stack.spec.defaults.recovery.ladder = vec![LadderStep::new(ActionKind::ComposeUp, 1)];
     w.step(5000, ActionPhase::Failed);
     assert!(w.step(14_999, ActionPhase::Failed).escalated.is_empty());
     let plan = w.step(16_001, ActionPhase::Failed);
@@ -365,4 +411,63 @@ fn an_operator_who_stops_an_escalated_stack_gets_it_stopped() {
     let plan = w.step(10_000, ActionPhase::Failed);
     assert_eq!((asked(&plan), plan.escalated.len()), (vec!["stop_service ui".to_owned()], 0));
     assert_eq!(plan.recovery[0].episode, 2);
+}
+
+/// A stack whose ladder waits for observations: a check after three of them, a restart after five, twice at most, then an up of both.
+fn counting() -> World {
+    World::with(&[("ui", S::Exited), ("redis", S::Running)], |w| {
+        let recovery = &mut w.stack.spec.defaults.recovery;
+        let mut steps = [
+            LadderStep::new(ActionKind::StatusCheck, 1),
+            LadderStep::new(ActionKind::RestartService, 1),
+            LadderStep::new(ActionKind::ComposeUp, 1),
+        ];
+        (steps[0].after_observations, steps[1].after_observations) = (3, 5);
+        steps[2].services = vec!["redis".into(), "ui".into()];
+        steps[2].timeout = Some(seconds(90));
+        recovery.ladder = steps.into();
+        (recovery.hold_off, recovery.backoff) = (seconds(0), Backoff { initial: seconds(0), max: seconds(0) });
+    })
+}
+
+#[test]
+fn a_step_that_is_not_due_is_waited_for_and_not_passed_over() {
+    let mut w = counting();
+    let taken: Vec<_> = (0..8).map(|n| asked(&w.step(n * 10_000, ActionPhase::Failed))).collect();
+    let expected = ["", "", "status_check ui", "", "restart_service ui", "compose_up ui", "", ""];
+    assert_eq!(taken.iter().map(|a| a.join(",")).collect::<Vec<_>>(), expected);
+    let up = w.actions.iter().find(|a| a.spec.action == ActionKind::ComposeUp).unwrap();
+    assert_eq!((up.spec.params.services.join(" ").as_str(), up.spec.timeout), ("redis ui", Some(seconds(90))));
+    assert_eq!(w.plan(80_000).escalated, ["ui"]);
+}
+
+#[test]
+fn what_a_step_waits_for_is_said() {
+    let mut w = counting();
+    let plan = w.step(0, ActionPhase::Failed);
+    assert_eq!(plan.planned_action.as_deref(), Some("status_check ui (found in drift 1 of 3 times)"));
+    w.stack.spec.defaults.recovery.ladder[0].after = Some(seconds(60));
+    let plan = w.plan(10_000);
+    assert_eq!(plan.planned_action.as_deref(), Some("status_check ui (from 2026-01-01T00:01:00Z on)"));
+    assert_eq!(plan.next, Some(at(60_000)));
+}
+
+#[test]
+fn an_up_of_several_waits_while_one_of_them_cannot_be_seen() {
+    let mut w = counting();
+    w.stack.spec.defaults.recovery.ladder.drain(..2);
+    service(&mut w.stack, "redis").state = S::Unknown;
+    let plan = w.plan(0);
+    assert_eq!((asked(&plan).len(), plan.planned_action.as_deref()), (0, Some("compose_up ui (waits for redis: Unknown)")));
+}
+
+#[test]
+fn an_up_of_several_is_a_hand_on_each_of_them() {
+    let mut w = counting();
+    w.stack.spec.defaults.recovery.ladder.drain(..2);
+    w.stack.spec.defaults.max_concurrent = 9;
+    assert_eq!(asked(&w.step(0, ActionPhase::Running)), ["compose_up ui"]);
+    service(&mut w.stack, "redis").state = S::Exited;
+    let plan = w.plan(10_000);
+    assert_eq!((asked(&plan).len(), plan.planned_action.as_deref()), (0, Some("compose_up ui")));
 }
