@@ -5,9 +5,9 @@ mod probe;
 mod recovery;
 pub(in crate::api) mod rules;
 
-pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState};
+pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState, Severity};
 pub use probe::{HttpGet, Probe, TcpSocket};
-pub use recovery::{Backoff, LadderStep, OnConfigDrift, Recovery};
+pub use recovery::{Backoff, Flapping, LadderStep, OnConfigDrift, Recovery};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;

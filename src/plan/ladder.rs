@@ -72,7 +72,8 @@ pub fn next<'a>(recovery: &'a Recovery, kind: DriftKind, state: &RecoveryState) 
         DriftKind::ShouldBeStopped => fixed(ActionKind::StopService, 0, state.total + 1),
         // Leaves the position on the declared ladder as it is, which a container that fails after being created anew still
         // needs; the total bounds both together.
-        DriftKind::ConfigDrift => fixed(ActionKind::RecreateService, state.step, state.attempts),
+        DriftKind::ConfigDrift | DriftKind::ImageDrift => fixed(ActionKind::RecreateService, state.step, state.attempts),
+        DriftKind::Flapping | DriftKind::Orphans => None,
         _ => climb(&recovery.ladder, kind, state),
     }
 }
@@ -102,7 +103,7 @@ pub fn counts_observations(spec: &WicapStackSpec, status: &WicapStackStatus) -> 
     };
     let in_drift = |service: &ServiceSpec| {
         let observed = status.service(&service.name);
-        let kind = observed.and_then(|observed| drift::kind(spec, observed));
+        let kind = observed.and_then(|observed| drift::kind_now(spec, observed));
         kind.is_some_and(|kind| drift::calls_for_action(spec, &service.name, kind))
     };
     spec.services.iter().any(|service| waits(service) && in_drift(service))
@@ -117,7 +118,7 @@ pub fn helps(action: ActionKind, kind: DriftKind) -> bool {
         ActionKind::StartService => kind == D::NotRunning,
         ActionKind::RestartService => matches!(kind, D::NotRunning | D::Unhealthy | D::Paused | D::Restarting),
         ActionKind::ComposeUp => matches!(kind, D::NotRunning | D::Missing),
-        ActionKind::RecreateService => kind != D::ShouldBeStopped,
+        ActionKind::RecreateService => !matches!(kind, D::ShouldBeStopped | D::Flapping | D::Orphans),
         ActionKind::StopService => kind == D::ShouldBeStopped,
         ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => false,
     }
@@ -162,7 +163,7 @@ mod tests {
     use crate::plan::fixtures::{at, seconds, service, stack};
     use proptest::prelude::*;
 
-    const KINDS: [DriftKind; 7] = [
+    const KINDS: [DriftKind; 11] = [
         DriftKind::NotRunning,
         DriftKind::Missing,
         DriftKind::Unhealthy,
@@ -170,6 +171,10 @@ mod tests {
         DriftKind::Restarting,
         DriftKind::ShouldBeStopped,
         DriftKind::ConfigDrift,
+        DriftKind::ImageDrift,
+        DriftKind::Detached,
+        DriftKind::Flapping,
+        DriftKind::Orphans,
     ];
 
     fn climb(recovery: &Recovery, kind: DriftKind) -> Vec<&'static str> {
@@ -194,6 +199,10 @@ mod tests {
             (DriftKind::Restarting, vec![restart, restart, anew]),
             (DriftKind::ShouldBeStopped, vec!["stop_service"; 3]),
             (DriftKind::ConfigDrift, vec![anew; 3]),
+            (DriftKind::ImageDrift, vec![anew; 3]),
+            (DriftKind::Detached, vec![anew]),
+            (DriftKind::Flapping, vec![]),
+            (DriftKind::Orphans, vec![]),
         ];
         for (kind, expected) in table {
             assert_eq!(climb(&Recovery::default(), kind), expected, "{kind:?}");

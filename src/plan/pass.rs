@@ -65,6 +65,8 @@ impl<'a> Pass<'a> {
         let drift = drift::detect(stack, now);
         let tracked = episode::track(stack, status, &drift, now);
         let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
+        let flapping = status.services.iter().filter_map(|s| drift::flaps_until(&stack.spec, s, now));
+        let times = tracked.resets.into_iter().chain(flapping).collect();
         let mut notes: Vec<Note> =
             news.map(|d| Note::Drifted { service: d.service.clone(), kind: d.kind, message: told(d) }).collect();
         notes.extend(tracked.recovered.into_iter().map(|service| Note::Recovered { service }));
@@ -80,7 +82,7 @@ impl<'a> Pass<'a> {
             proposed: None,
             blocked: None,
             waiting: None,
-            times: tracked.resets,
+            times,
             notes,
             decisions: Vec::new(),
         }
@@ -135,6 +137,10 @@ impl<'a> Pass<'a> {
         if !calls_for_action(self.spec(), name, drift.kind) || state.escalated_at.is_some() {
             return Verdict::Quiet;
         }
+        // Whatever is done would be one more start.
+        if drift.kind == DriftKind::Flapping {
+            return Verdict::Escalate;
+        }
         let recovery = self.spec().recovery(service);
         let rung = ladder::next(recovery, drift.kind, &state);
         let planned = rung.map(|r| described(r.action, name));
@@ -161,7 +167,27 @@ impl<'a> Pass<'a> {
         if let Some(other) = rung.services().iter().find(unseen) {
             return waits(None, format!("waits for {other}: Unknown"));
         }
+        if drift::is_voluntary(drift.kind)
+            && let Some(why) = self.would_disturb(name)
+        {
+            return Verdict::Wait(None, waits(why));
+        }
         Verdict::Try(rung)
+    }
+
+    /// Why what serves is not disturbed of our own accord now: something is under way, or another critical service does not serve.
+    fn would_disturb(&self, name: &str) -> Option<String> {
+        if let Some(run) = self.of_stack().filter(|a| in_flight(a, true)).min_by_key(|a| a.name()) {
+            return Some(format!("waits for {}", described(run.spec.action, &run.spec.target)));
+        }
+        self.spec().services.iter().filter(|s| s.critical && s.name != name).find_map(|other| {
+            let state = self.status.service(&other.name).map(|s| s.state).unwrap_or_default();
+            let drift = self.drift.iter().find(|d| d.service == other.name && !drift::is_voluntary(d.kind));
+            match drift {
+                Some(drift) => Some(format!("waits for {}: {:?}", other.name, drift.kind)),
+                None => (state != ServiceState::Running).then(|| format!("waits for {}: {state:?}", other.name)),
+            }
+        })
     }
 
     /// What the last action on the service, or on the whole stack, still stands in the way of.
@@ -216,7 +242,10 @@ impl<'a> Pass<'a> {
             let given_up = self.state(other).escalated_at.is_some();
             let stands_in_the_way = match drift.kind {
                 // It runs; what it depends on need not wait for what nobody will do.
-                DriftKind::ConfigDrift => calls_for_action(self.spec(), other, drift.kind) && !given_up,
+                DriftKind::ConfigDrift | DriftKind::ImageDrift => {
+                    calls_for_action(self.spec(), other, drift.kind) && !given_up
+                }
+                DriftKind::Flapping => !self.status.service(other).is_some_and(|s| drift::is_well(self.spec(), s)),
                 DriftKind::ShouldBeStopped => !given_up && self.spec().service(other).is_some_and(|s| s.managed),
                 _ => true,
             };
@@ -237,6 +266,7 @@ impl<'a> Pass<'a> {
         let drift = Drift {
             service: WHOLE_STACK.to_owned(),
             kind: DriftKind::Missing,
+            severity: all.iter().map(|d| d.severity).max().unwrap_or_default(),
             since,
             evidence: format!("none of its {} managed services has a container", all.len()),
         };
@@ -346,6 +376,7 @@ impl<'a> Pass<'a> {
         let mut state = self.state(&drift.service);
         state.escalated_at = Some(self.inputs.now);
         let tried = match state.total {
+            _ if drift.kind == DriftKind::Flapping => "nothing more is done".to_owned(),
             0 => "its ladder is empty".to_owned(),
             1 => "1 action did not mend it".to_owned(),
             n => format!("{n} actions did not mend it"),

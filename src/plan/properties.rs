@@ -110,6 +110,8 @@ impl World {
                 if target.is_empty() || target == name {
                     let service = service(&mut self.stack, &name);
                     (service.state, service.since, service.config_drift) = (becomes, Some(self.now), Some(false));
+                    service.image_drift = None;
+                    service.missing_networks.clear();
                 }
             }
         }
@@ -189,7 +191,7 @@ fn actions() -> impl Strategy<Value = ActionRun> {
 prop_compose! {
     fn stacks()(
         states in prop::collection::vec(
-            (prop::sample::select(&STATES[..]), prop::bool::weighted(0.9), any::<Option<bool>>()), 1..=4
+            (prop::sample::select(&STATES[..]), prop::bool::weighted(0.9), any::<Option<bool>>(), 0..8_u8), 1..=4
         ),
         edges in prop::collection::vec((0..4_usize, 0..4_usize), 0..4),
         stopped in prop::bool::weighted(0.3),
@@ -200,9 +202,11 @@ prop_compose! {
     ) -> WicapStack {
         let named: Vec<_> = states.iter().enumerate().map(|(i, (state, ..))| (NAMES[i], *state)).collect();
         let mut s = stack(&named);
-        for (i, (_, managed, config_drift)) in states.iter().enumerate() {
-            s.spec.services[i].managed = *managed;
-            service(&mut s, NAMES[i]).config_drift = *config_drift;
+        for (i, (_, managed, config_drift, more)) in states.iter().enumerate() {
+            (s.spec.services[i].managed, s.spec.services[i].critical) = (*managed, more % 2 == 0);
+            let service = service(&mut s, NAMES[i]);
+            (service.config_drift, service.image_drift) = (*config_drift, Some(*more > 5));
+            service.missing_networks.extend((*more == 3).then(|| "back".to_owned()));
         }
         for (from, to) in edges {
             if from < states.len() {
@@ -215,6 +219,7 @@ prop_compose! {
         recovery.hold_off = seconds(hold_off);
         recovery.backoff.initial = seconds(initial);
         recovery.on_config_drift = if recreate { OnConfigDrift::Recreate } else { OnConfigDrift::Report };
+        recovery.on_image_drift = recovery.on_config_drift;
         s
     }
 }
@@ -227,7 +232,15 @@ prop_compose! {
         stopped in prop::bool::weighted(0.1),
         actions in prop::collection::vec(actions(), 0..4),
         now in 0..100_000_i64,
+        starts in prop::collection::vec(0..12_i64, 4),
+        orphan in prop::bool::weighted(0.2),
     ) -> World {
+        let mut stack = stack;
+        let status = stack.status.as_mut().unwrap();
+        for (service, starts) in status.services.iter_mut().zip(starts) {
+            service.starts = (0..starts).map(|n| at(n * 1000)).collect();
+        }
+        status.orphans.extend(orphan.then(|| "old".to_owned()));
         let (stops, elevations, approvals) = (vec![stop("other")], vec![], vec![]);
         let mut w = World { stack, sessions, policies, stops, elevations, approvals, actions, now: at(now) };
         w.stops.extend(stopped.then(|| stop("wicap")));
@@ -420,7 +433,11 @@ proptest! {
                 let state = stack.status.as_ref().unwrap().service(&spec.target).unwrap().state;
                 let stopping = stack.spec.desired_state == DesiredState::Stopped;
                 prop_assert!(state != ServiceState::Unknown && (stopping || state != ServiceState::Starting));
-                prop_assert!(plan.drift.iter().any(|d| d.service == spec.target));
+                let drift = plan.drift.iter().find(|d| d.service == spec.target).unwrap();
+                prop_assert!(super::drift::calls_for_action(&stack.spec, &spec.target, drift.kind));
+                prop_assert!(super::ladder::helps(spec.action, drift.kind), "{} about {:?}", spec.action, drift.kind);
+                let alone = w.in_flight() == 0 && plan.proposals.iter().all(|p| p.spec.target != "");
+                prop_assert!(!super::drift::is_voluntary(drift.kind) || alone);
             }
             let counted = plan.recovery.iter().find(|r| r.service == spec.target).unwrap();
             prop_assert_eq!(counted.last_action.as_deref(), Some(proposal.name.as_str()));

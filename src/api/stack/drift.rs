@@ -10,18 +10,33 @@ use crate::api::Time;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// The service.
+    /// The service; empty for the stack as a whole.
     pub service: String,
     /// What is wrong.
     pub kind: DriftKind,
+    /// How much it matters.
+    #[serde(default)]
+    pub severity: Severity,
     /// Since when.
     pub since: Time,
     /// What was seen, for people.
     pub evidence: String,
 }
 
+/// How much a drift matters, in rising order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Severity {
+    /// It is reported, and nothing is to be done about it.
+    Info,
+    /// Something is to be done, and the stack is available without it.
+    #[default]
+    Warning,
+    /// A critical service does not serve as it should.
+    Critical,
+}
+
 /// What is wrong with a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DriftKind {
     /// It should run and its container does not (exited, created, dead).
     NotRunning,
@@ -37,6 +52,14 @@ pub enum DriftKind {
     ShouldBeStopped,
     /// Its configuration is not what the compose file now gives.
     ConfigDrift,
+    /// Its image's name means another image by now.
+    ImageDrift,
+    /// It runs, and is not connected to a network that the compose file gives it.
+    Detached,
+    /// It starts over and over, whoever starts it. A person is called at once, and nothing else is done.
+    Flapping,
+    /// Of the stack as a whole: there are containers of the project whose service the compose files do not have.
+    Orphans,
 }
 
 /// Where a service stands on its ladder. Stored before the action it led to, so that no restart of a controller forgets it.

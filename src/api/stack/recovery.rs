@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{one, ten_seconds};
+#[cfg(doc)]
+use super::STARTS_KEPT;
+use super::{STARTS_WINDOW, one, ten_seconds};
 use crate::api::Duration;
 use crate::api::action::ActionKind;
 
@@ -27,6 +29,12 @@ pub struct Recovery {
     /// What to do when a container runs with another configuration than the compose file now gives.
     #[serde(default)]
     pub on_config_drift: OnConfigDrift,
+    /// What to do when the image's name means another image by now than the one that a container runs.
+    #[serde(default)]
+    pub on_image_drift: OnConfigDrift,
+    /// When a service starts so often that a person is called instead of anything else.
+    #[serde(default)]
+    pub flapping: Flapping,
 }
 
 impl Default for Recovery {
@@ -37,6 +45,8 @@ impl Default for Recovery {
             backoff: Backoff::default(),
             reset_after: default_reset_after(),
             on_config_drift: OnConfigDrift::default(),
+            on_image_drift: OnConfigDrift::default(),
+            flapping: Flapping::default(),
         }
     }
 }
@@ -119,7 +129,34 @@ fn five_minutes() -> Duration {
     std::time::Duration::from_secs(300).into()
 }
 
-/// What to do about configuration drift.
+/// When a service counts as flapping: by its starts, whoever started it, in this episode or earlier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Flapping {
+    /// So many starts, at most [`STARTS_KEPT`].
+    #[serde(default = "ten")]
+    pub starts: u32,
+    /// Within this time, at most [`STARTS_WINDOW`].
+    #[serde(default = "one_hour")]
+    pub within: Duration,
+}
+
+impl Default for Flapping {
+    fn default() -> Self {
+        Self { starts: ten(), within: one_hour() }
+    }
+}
+
+/// More than the default ladder starts a service in one episode.
+fn ten() -> u32 {
+    10
+}
+
+fn one_hour() -> Duration {
+    STARTS_WINDOW.into()
+}
+
+/// What to do about the drift of a container that runs as it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnConfigDrift {
     /// Say so and leave the container alone.

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{HttpGet, LadderStep, MAX_CONCURRENT, Probe, Recovery, ServiceSpec, WicapStack, WicapStackSpec};
+use super::{
+    HttpGet, LadderStep, MAX_CONCURRENT, Probe, Recovery, STARTS_KEPT, STARTS_WINDOW, ServiceSpec, WicapStack,
+    WicapStackSpec,
+};
 use crate::api::validate::{Check, quoted};
 use crate::api::{Object, Violation, stop};
 
@@ -145,6 +148,20 @@ fn validate_recovery(check: &mut Check, path: &str, recovery: &Recovery, stack: 
     check.not_negative(&format!("{path}.resetAfter"), recovery.reset_after);
     check.not_negative(&format!("{path}.backoff.initial"), recovery.backoff.initial);
     check.not_negative(&format!("{path}.backoff.max"), recovery.backoff.max);
+    let flapping = &recovery.flapping;
+    check.that(
+        (2..=STARTS_KEPT).contains(&(flapping.starts as usize)),
+        format!("{path}.flapping.starts"),
+        flapping.starts.to_string(),
+        format!("a number from 2 to {STARTS_KEPT}"),
+    );
+    check.positive(&format!("{path}.flapping.within"), flapping.within);
+    check.that(
+        flapping.within.to_std() <= STARTS_WINDOW,
+        format!("{path}.flapping.within"),
+        format!("\"{}\"", flapping.within),
+        "at most \"1h\": earlier starts are not remembered",
+    );
     for (i, step) in recovery.ladder.iter().enumerate() {
         let path = format!("{path}.ladder[{i}]");
         validate_step(check, &path, step, stack);
@@ -274,6 +291,14 @@ mod tests {
         assert_eq!(up(&["ui", "ui"]), ["ladder[0].services[1]"]);
         let restart = json!({"ladder": [{"action": "restart_service", "services": ["ui"]}]});
         assert_eq!(wrong(restart), ["ladder[0].services"]);
+    }
+
+    #[test]
+    fn flapping_is_told_by_starts_that_are_remembered() {
+        let flapping = |starts: u32, within: &str| wrong(json!({"flapping": {"starts": starts, "within": within}}));
+        assert!(flapping(2, "1s").is_empty() && flapping(32, "1h").is_empty());
+        assert_eq!(flapping(1, "0s"), ["flapping.starts", "flapping.within"]);
+        assert_eq!(flapping(33, "61m"), ["flapping.starts", "flapping.within"]);
     }
 
     #[test]
