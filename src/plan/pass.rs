@@ -170,7 +170,7 @@ impl<'a> Pass<'a> {
         if drift::is_voluntary(drift.kind)
             && let Some(why) = self.would_disturb(name)
         {
-            return Verdict::Wait(None, waits(why));
+            return waits(None, why);
         }
         Verdict::Try(rung)
     }

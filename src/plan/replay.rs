@@ -415,7 +415,8 @@ mod tests {
     #[test]
     fn an_engine_that_does_not_answer_leaves_the_last_facts_and_claims_nothing() {
         let mut replay = replay();
-        let status = ServiceStatus { state: S::Exited, exit_code: Some(137), since: Some(at(-5)), ..ServiceStatus::default() };
+        let status =
+            ServiceStatus { state: S::Exited, exit_code: Some(137), since: Some(at(-5)), ..ServiceStatus::default() };
         let services = [("ui".to_owned(), Sight::Status(Box::new(status)))].into();
         replay.step(&Step { look: Look::Seen { at: Some(at(-1)), services }, ..Step::at(at(0)) });
         assert_eq!((ui(&replay).since, replay.stack().status.as_ref().unwrap().observed_at), (Some(at(-5)), Some(at(-1))));
@@ -432,7 +433,10 @@ mod tests {
         assert_eq!(kinds(&replay.step(&seen(60_999, S::Exited))), [(DecisionKind::Act, Some(START))]);
         assert_eq!(kinds(&replay.step(&seen(61_000, S::Exited))), [(DecisionKind::Blocked, Some(START))]);
         let again = Some(Some(ControlSession { status: None, ..session("another") }));
-        assert_eq!(kinds(&replay.step(&Step { session: again, ..seen(62_000, S::Exited) })), [(DecisionKind::Act, Some(START))]);
+        assert_eq!(
+            kinds(&replay.step(&Step { session: again, ..seen(62_000, S::Exited) })),
+            [(DecisionKind::Act, Some(START))]
+        );
         assert_eq!(
             kinds(&replay.step(&Step { session: Some(None), ..seen(63_000, S::Exited) })),
             [(DecisionKind::Blocked, Some(RESTART))]
