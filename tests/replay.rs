@@ -10,9 +10,12 @@ use support::{Daemon, Said, action_runs, apply, blocked_by, connect, phase, root
 use wicap::api::action::{ActionPhase, ActionRun};
 use wicap::api::session::{ControlSession, SessionPhase};
 use wicap::api::stack::{ServiceState, ServiceStatus, WicapStack};
+use wicap::api::stop::EmergencyStop;
 use wicap::api::{Object, Time};
-use wicap::store::Store;
+use wicap::clock::Clock;
 use wicap::store::election::{Fence, campaign};
+use wicap::store::embedded::{Embedded, Options};
+use wicap::store::{DeleteParams, Store};
 
 /// Set to write what is printed now as what is expected, to be reviewed like code.
 const ACCEPT: &str = "WICAP_TEST_ACCEPT";
@@ -369,4 +372,79 @@ async fn a_recording_of_a_live_stack_gives_the_decisions_that_were_taken() {
 
     let said = wicapctl(&url, &["replay", "--record", "another"], "");
     assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_what_is_stored_does_not_explain_is_told_and_the_recording_goes_on_from_it() {
+    let server = Server::start().await;
+    let url = server.url();
+    let store = connect(&url).await;
+    let leadership = campaign(&store, "hands", "here").await;
+    let hands = Hands { store, fence: leadership.fence.clone() };
+    let mut objects = small(|f| {
+        f["stack"]["metadata"]["name"] = json!("wicap");
+        f["stack"]["spec"]["services"] = json!([{"name": "ui"}]);
+    });
+    apply(&url, &[objects["stack"].take()]);
+    hands.see(&[("ui", ServiceState::Running)]).await;
+    hands.see(&[("ui", ServiceState::Exited)]).await;
+    // A planner of another mind: it calls a person for what has no session yet.
+    let (api, called) = (hands.store.api::<WicapStack>(), hands.store.clock().now());
+    let stack = api.get("wicap").await.unwrap();
+    let decide = |_: &WicapStack, status: &mut wicap::api::stack::WicapStackStatus| {
+        let state = json!({"service": "ui", "episode": 1, "escalatedAt": called.to_string()});
+        status.recovery = vec![serde_json::from_value(state).unwrap()];
+        status.decided_at = Some(called);
+    };
+    api.update_status(&stack, &hands.fence, decide).await.unwrap();
+    hands.see(&[("ui", ServiceState::Exited)]).await;
+    let said = wicapctl(&url, &["replay", "--record", "wicap"], "");
+    assert_eq!(said.code, 0, "{said:?}");
+    let warning = format!("warning: what was decided at {called} cannot be explained by what the store knows of it");
+    assert_eq!(said.err.trim_end(), warning);
+    let replayed = piped(&said.out, &[]);
+    assert_eq!(replayed.code, 0, "{replayed:?}");
+    let last = replayed.out.lines().last().unwrap();
+    assert!(last.contains("a person was called at"), "{}\n{}", said.out, replayed.out);
+}
+
+#[tokio::test]
+async fn a_history_is_every_state_since_the_store_was_compacted() {
+    let embedded = Embedded::in_memory(Options::default()).unwrap();
+    let mut client = embedded.client().await.unwrap();
+    let store = Store::with_client(client.clone(), "embedded".parse().unwrap(), Clock::system());
+    let stops = store.api::<EmergencyStop>();
+    let nothing = store.span().await.unwrap();
+    assert!(nothing.first == 0 && stops.history(nothing).await.unwrap().is_empty(), "{nothing:?}");
+    let one = |name: &str, reason: &str| support::stops::stop(name, reason);
+    for (name, reason) in [("a", "first"), ("b", "first")] {
+        stops.create(&one(name, reason)).await.unwrap();
+    }
+    let leadership = campaign(&store, "hands", "here").await;
+    let since = support::stops::since(stops.get("b").await.unwrap(), 5);
+    stops.replace_status(&since, Some(&leadership.fence)).await.unwrap();
+    let at = client.get("x", None).await.unwrap().header().unwrap().revision();
+    let before = store.span().await.unwrap();
+    stops.replace(&one("a", "second")).await.unwrap();
+    stops.delete("b", &DeleteParams::default()).await.unwrap();
+    let told = |states: &[wicap::store::history::State<EmergencyStop>]| {
+        let one = |s: &wicap::store::history::State<EmergencyStop>| {
+            let said = s.object.as_ref().map_or("gone".to_owned(), |o| {
+                format!("{}{}", o.spec.reason, if o.status.is_some() { ", in force" } else { "" })
+            });
+            format!("{} {said}", s.name)
+        };
+        states.iter().map(one).collect::<Vec<_>>()
+    };
+    let all = ["a first", "b first", "b first, in force", "a second", "b gone"];
+    assert_eq!(told(&stops.history(before).await.unwrap()), all[..3], "a span has an end");
+    assert_eq!(told(&stops.history(store.span().await.unwrap()).await.unwrap()), all);
+    client.compact(at, None).await.unwrap();
+    let span = store.span().await.unwrap();
+    assert_eq!(span.first, at);
+    let states = stops.history(span).await.unwrap();
+    assert_eq!(told(&states), ["a first", "b first, in force", "a second", "b gone"]);
+    assert!(states.is_sorted_by_key(|s| s.revision) && states[1].revision == at);
+    let gone = stops.history(before).await;
+    assert!(matches!(gone, Err(wicap::store::Error::Expired)), "{gone:?}");
 }
