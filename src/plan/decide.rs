@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::drift::is_stale;
+use super::incident::{Followed, Opened};
 use super::pass::{Pass, escalated};
 use crate::api::Time;
 use crate::api::action::{ActionKind, ActionRun, ActionRunSpec};
+use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::reason;
 use crate::api::session::ControlSession;
@@ -29,6 +31,8 @@ pub struct Inputs<'a> {
     pub stops: &'a [EmergencyStop],
     /// The actions.
     pub actions: &'a [ActionRun],
+    /// The incidents.
+    pub incidents: &'a [Incident],
     /// The time.
     pub now: Time,
 }
@@ -51,6 +55,10 @@ pub struct Plan {
     pub recovery: Vec<RecoveryState>,
     /// What to ask for.
     pub proposals: Vec<Proposal>,
+    /// Incidents to create, no earlier than the plan's recovery states are persisted.
+    pub opened: Vec<Opened>,
+    /// Statuses of incidents that have changed.
+    pub followed: Vec<Followed>,
     /// The first action that is proposed, or else blocked, or else waited for: `start_service processor`.
     pub planned_action: Option<String>,
     /// Why the planned action is not proposed, when a gate denies it.
@@ -159,7 +167,8 @@ pub fn decide(inputs: &Inputs<'_>) -> Plan {
         Some(status) => Pass::new(inputs, status).run(),
         None => {
             let recovery = status.map(|s| s.recovery.clone()).unwrap_or_default();
-            Plan { escalated: escalated(&inputs.stack.spec, &recovery), recovery, ..Plan::default() }
+            let drift = status.map(|s| s.drift.as_slice()).unwrap_or_default();
+            Plan { escalated: escalated(&inputs.stack.spec, &recovery, drift), recovery, ..Plan::default() }
         }
     }
 }
