@@ -189,6 +189,12 @@ impl ActionKind {
         !matches!(self, Self::StopService) && !self.takes_down()
     }
 
+    /// Whether it can be a step of a rollback: it may also take down what can be brought up again as it was.
+    #[must_use]
+    pub fn can_roll_back(self) -> bool {
+        self != Self::ComposeDownVolumes
+    }
+
     /// Whether it takes the whole project away.
     #[must_use]
     pub fn takes_down(self) -> bool {

@@ -5,14 +5,16 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::drift::is_stale;
-use super::pass::{self, Pass, escalated};
-use crate::api::Time;
+use super::incident::{Followed, Opened};
+use super::pass::{Pass, escalated};
 use crate::api::action::{ActionKind, ActionRun, ActionRunSpec};
+use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::reason;
-use crate::api::session::ControlSession;
+use crate::api::session::{ControlSession, Mode};
 use crate::api::stack::{BlockedBy, Drift, DriftKind, RecoveryState, WicapStack};
 use crate::api::stop::EmergencyStop;
+use crate::api::{Object, Time};
 
 /// How long an action that was asked for may take to appear in the list of actions. A watch delivers it within milliseconds; two
 /// seconds leave room for a slow store.
@@ -31,6 +33,8 @@ pub struct Inputs<'a> {
     pub stops: &'a [EmergencyStop],
     /// The actions.
     pub actions: &'a [ActionRun],
+    /// The incidents.
+    pub incidents: &'a [Incident],
     /// The time.
     pub now: Time,
 }
@@ -53,6 +57,10 @@ pub struct Plan {
     pub recovery: Vec<RecoveryState>,
     /// What to ask for.
     pub proposals: Vec<Proposal>,
+    /// Incidents to create, no earlier than the plan's recovery states are persisted.
+    pub opened: Vec<Opened>,
+    /// Statuses of incidents that have changed.
+    pub followed: Vec<Followed>,
     /// The first action that is proposed, or else blocked, or else waited for: `start_service processor`.
     pub planned_action: Option<String>,
     /// Why the planned action is not proposed, when a gate denies it.
@@ -190,7 +198,14 @@ pub fn session_for<'a>(
     sessions: impl IntoIterator<Item = &'a ControlSession>,
     now: Time,
 ) -> Option<&'a ControlSession> {
-    pass::session_for(stack, sessions, now)
+    let rank = |mode: Mode| match mode {
+        Mode::Assist => 0,
+        Mode::Canary => 1,
+        Mode::Shadow => 2,
+        Mode::Monitor => 3,
+    };
+    let in_force = sessions.into_iter().filter(|s| s.spec.stack == stack && s.in_force(now));
+    in_force.min_by_key(|s| (rank(s.spec.mode), s.name()))
 }
 
 /// Decides what is to be done about the stack now.
@@ -203,6 +218,7 @@ pub fn decide(inputs: &Inputs<'_>) -> Plan {
         Some(status) => Pass::new(inputs, status).run(),
         None => {
             let recovery = status.map(|s| s.recovery.clone()).unwrap_or_default();
+            let drift = status.map(|s| s.drift.as_slice()).unwrap_or_default();
             let decisions = vec![Decision {
                 kind: DecisionKind::Wait,
                 action: None,
@@ -210,7 +226,7 @@ pub fn decide(inputs: &Inputs<'_>) -> Plan {
                 reason: "the stack was not observed, or too long ago to say anything".to_owned(),
                 until: None,
             }];
-            Plan { escalated: escalated(&inputs.stack.spec, &recovery), recovery, decisions, ..Plan::default() }
+            Plan { escalated: escalated(&inputs.stack.spec, &recovery, drift), recovery, decisions, ..Plan::default() }
         }
     }
 }

@@ -25,12 +25,19 @@ pub fn is_stale(status: Option<&WicapStackStatus>, now: Time) -> bool {
 /// Unknown is not down: a service in state Unknown, and every service of a stale observation, gives no drift.
 #[must_use]
 pub fn detect(stack: &WicapStack, now: Time) -> Vec<Drift> {
+    detect_anew(stack, &|_| false, now)
+}
+
+/// The same where incidents of some services are being acknowledged: their starts until now do not count.
+pub(super) fn detect_anew(stack: &WicapStack, acknowledged: &dyn Fn(&str) -> bool, now: Time) -> Vec<Drift> {
     let Some(status) = stack.status.as_ref().filter(|s| !is_stale(Some(s), now)) else { return Vec::new() };
     let known = |service: &str, kind| status.drift.iter().find(|d| d.service == service && d.kind == kind).map(|d| d.since);
     let mut drift = Vec::new();
     for spec in &stack.spec.services {
         let Some(service) = status.service(&spec.name) else { continue };
-        let Some(kind) = kind(&stack.spec, service, now) else { continue };
+        let flaps = !acknowledged(&spec.name) && flaps_until(stack, service, now).is_some();
+        let kind = if flaps { Some(DriftKind::Flapping) } else { kind_now(&stack.spec, service) };
+        let Some(kind) = kind else { continue };
         let began = if kind == DriftKind::Flapping { service.starts.iter().max().copied() } else { service.since };
         drift.push(Drift {
             service: spec.name.clone(),
@@ -99,15 +106,13 @@ pub(super) fn is_voluntary(kind: DriftKind) -> bool {
     matches!(kind, DriftKind::ConfigDrift | DriftKind::ImageDrift)
 }
 
-/// What is wrong with a service as it is observed.
-fn kind(spec: &WicapStackSpec, service: &ServiceStatus, now: Time) -> Option<DriftKind> {
-    if flaps_until(spec, service, now).is_some() { Some(DriftKind::Flapping) } else { kind_now(spec, service) }
-}
-
 /// Until when the service counts as flapping if it does not start again; none when it does not.
-pub(super) fn flaps_until(spec: &WicapStackSpec, service: &ServiceStatus, now: Time) -> Option<Time> {
+pub(super) fn flaps_until(stack: &WicapStack, service: &ServiceStatus, now: Time) -> Option<Time> {
+    let spec = &stack.spec;
     let flapping = &spec.recovery(spec.service(&service.name)?).flapping;
-    let mut starts = service.starts.clone();
+    let state = stack.status.iter().flat_map(|s| &s.recovery).find(|r| r.service == service.name);
+    let seen_to = state.and_then(|state| state.acknowledged_at);
+    let mut starts: Vec<Time> = service.starts.iter().copied().filter(|at| seen_to.is_none_or(|seen| *at > seen)).collect();
     starts.sort_unstable();
     let first = *starts.get(starts.len().checked_sub(flapping.starts as usize)?)?;
     let until = after(first, flapping.within.to_std());
@@ -373,7 +378,7 @@ mod tests {
         service(&mut s, "a").starts = vec![at(2000), at(0), at(1000)];
         assert_eq!(kind(&s, 9999), Some(DriftKind::Flapping));
         assert_eq!(kind(&s, 10_000), None);
-        let until = flaps_until(&s.spec, s.status.as_ref().unwrap().service("a").unwrap(), at(9999));
+        let until = flaps_until(&s, s.status.as_ref().unwrap().service("a").unwrap(), at(9999));
         assert_eq!(until, Some(at(10_000)));
         assert_eq!(detect(&s, at(9999))[0].since, at(2000), "since the start that was one too many");
         for state in [ServiceState::Exited, ServiceState::Missing, ServiceState::Starting, ServiceState::Restarting] {

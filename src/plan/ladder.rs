@@ -30,6 +30,8 @@ pub struct Rung<'a> {
     pub attempt: u32,
     /// The step as it is declared; none of an action that no ladder has.
     pub declared: Option<&'a LadderStep>,
+    /// Whether it is of the rollback.
+    pub rollback: bool,
 }
 
 /// Whether a rung may be taken.
@@ -56,6 +58,12 @@ impl Rung<'_> {
         }
     }
 
+    /// Whether it takes down what the next step of the rollback brings up: nothing is gained by waiting in between.
+    #[must_use]
+    pub fn takes_down(&self) -> bool {
+        self.rollback && (self.action.takes_down() || self.action == ActionKind::StopService)
+    }
+
     /// The services that the action acts on together, instead of the one in drift.
     #[must_use]
     pub fn services(&self) -> &[String] {
@@ -63,34 +71,48 @@ impl Rung<'_> {
     }
 }
 
-/// The next action for a service that is in drift, or none when the ladder is exhausted.
+/// The next action for a service that is in drift, or none when ladder and rollback are exhausted.
 #[must_use]
 pub fn next<'a>(recovery: &'a Recovery, kind: DriftKind, state: &RecoveryState) -> Option<Rung<'a>> {
-    let fixed =
-        |action, step, attempt| (state.total < FIXED_ATTEMPTS).then_some(Rung { action, step, attempt, declared: None });
+    let (step, attempts, rollback) = (state.step, state.attempts, state.rollback);
+    let fixed = |action, step, attempt| {
+        (state.total < FIXED_ATTEMPTS).then_some(Rung { action, step, attempt, declared: None, rollback })
+    };
     match kind {
         DriftKind::ShouldBeStopped => fixed(ActionKind::StopService, 0, state.total + 1),
         // Leaves the position on the declared ladder as it is, which a container that fails after being created anew still
         // needs; the total bounds both together.
-        DriftKind::ConfigDrift | DriftKind::ImageDrift => fixed(ActionKind::RecreateService, state.step, state.attempts),
+        DriftKind::ConfigDrift | DriftKind::ImageDrift => fixed(ActionKind::RecreateService, step, attempts),
         DriftKind::Flapping | DriftKind::Orphans => None,
-        _ => climb(&recovery.ladder, kind, state),
+        _ if rollback => climb(&recovery.rollback, true, kind, step, attempts),
+        _ => climb(&recovery.ladder, false, kind, step, attempts).or_else(|| climb(&recovery.rollback, true, kind, 0, 0)),
     }
 }
 
-fn climb<'a>(ladder: &'a [LadderStep], kind: DriftKind, state: &RecoveryState) -> Option<Rung<'a>> {
-    let begin = usize::try_from(state.step).ok()?;
+/// The first step from that position on that is left and helps.
+fn climb(ladder: &[LadderStep], rollback: bool, kind: DriftKind, step: u32, attempts: u32) -> Option<Rung<'_>> {
+    let begin = usize::try_from(step).ok()?;
     ladder.iter().enumerate().skip(begin).find_map(|(i, step)| {
-        let made = if i == begin { state.attempts } else { 0 };
-        let fits = made < step.attempts && helps(step.action, kind);
-        let rung = |i| Rung { action: step.action, step: i, attempt: made + 1, declared: Some(step) };
-        fits.then(|| u32::try_from(i).ok().map(rung)).flatten()
+        let made = if i == begin { attempts } else { 0 };
+        let helps = helps(step.action, kind) || (rollback && rolls_back(step.action, kind));
+        let rung = |i| Rung { action: step.action, step: i, attempt: made + 1, declared: Some(step), rollback };
+        (made < step.attempts && helps).then(|| u32::try_from(i).ok().map(rung)).flatten()
     })
+}
+
+/// Whether an action takes down what is in drift of that kind, so that it can be brought up afresh.
+fn rolls_back(action: ActionKind, kind: DriftKind) -> bool {
+    use DriftKind as D;
+    match action {
+        ActionKind::ComposeDown => true,
+        ActionKind::StopService => matches!(kind, D::Unhealthy | D::Paused | D::Restarting | D::Detached),
+        _ => false,
+    }
 }
 
 /// Whether one of the steps waits for a number of observations.
 pub(super) fn counts(recovery: &Recovery) -> bool {
-    recovery.ladder.iter().any(|step| step.after_observations > 0)
+    recovery.ladder.iter().chain(&recovery.rollback).any(|step| step.after_observations > 0)
 }
 
 /// Whether each look at the stack is to be written down, because it counts: a service is in drift whose ladder waits for a number
@@ -128,6 +150,7 @@ pub fn helps(action: ActionKind, kind: DriftKind) -> bool {
 pub fn advance(state: &mut RecoveryState, rung: Rung<'_>, name: String, now: Time, wait: Duration) {
     state.step = rung.step;
     state.attempts = rung.attempt;
+    state.rollback = rung.rollback;
     state.total = state.total.saturating_add(1);
     state.last_action = Some(name);
     state.acted_at = Some(now);
@@ -210,6 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn the_rollback_is_climbed_once_after_the_ladder() {
+        let ladder = vec![LadderStep::new(ActionKind::RestartService, 1)];
+        let rollback = vec![LadderStep::new(ActionKind::ComposeDown, 1), LadderStep::new(ActionKind::ComposeUp, 1)];
+        let recovery = Recovery { ladder, rollback, ..Recovery::default() };
+        let (down, up) = ("compose_down", "compose_up");
+        for (kind, expected) in [
+            (DriftKind::NotRunning, vec!["restart_service", down, up]),
+            (DriftKind::Missing, vec![down, up]),
+            (DriftKind::Unhealthy, vec!["restart_service", down]),
+            (DriftKind::Flapping, vec![]),
+            (DriftKind::ShouldBeStopped, vec!["stop_service"; 3]),
+            (DriftKind::ConfigDrift, vec!["recreate_service"; 3]),
+        ] {
+            assert_eq!(climb(&recovery, kind), expected, "{kind:?}");
+        }
+        let stop = vec![LadderStep::new(ActionKind::StopService, 1), LadderStep::new(ActionKind::StartService, 1)];
+        let recovery = Recovery { ladder: vec![], rollback: stop, ..Recovery::default() };
+        assert_eq!(climb(&recovery, DriftKind::Unhealthy), ["stop_service"]);
+        assert_eq!(climb(&recovery, DriftKind::NotRunning), ["start_service"]);
+    }
+
+    #[test]
     fn a_status_check_may_stand_anywhere_and_an_empty_ladder_is_exhausted_at_once() {
         let step = LadderStep::new;
         let ladder =
@@ -223,7 +268,7 @@ mod tests {
     fn a_step_is_due_exactly_when_its_time_and_its_observations_have_come() {
         let mut step = LadderStep::new(ActionKind::RestartService, 1);
         (step.after, step.after_observations) = (Some(seconds(10)), 3);
-        let rung = Rung { action: step.action, step: 0, attempt: 1, declared: Some(&step) };
+        let rung = Rung { action: step.action, step: 0, attempt: 1, declared: Some(&step), rollback: false };
         let seen = |n| RecoveryState { observations: n, ..RecoveryState::default() };
         assert_eq!(rung.due(at(0), &seen(3), at(9999)), Due::At(at(10_000)));
         assert_eq!(rung.due(at(0), &seen(2), at(10_000)), Due::Observed(3));

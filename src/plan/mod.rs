@@ -10,8 +10,8 @@
 //! Everything here is a pure function of its arguments: no I/O, no clock (`now` is an argument), no randomness. The same
 //! inputs give the same plan in any process, whatever the order in which objects are listed.
 //!
-//! The caller persists [`decide::Plan::recovery`] before it creates the [`decide::Plan::proposals`]: a crash in between
-//! costs one attempt and never repeats one. The name of a proposal is unique to its stack, service, episode and action, so
+//! The caller persists [`decide::Plan::recovery`] no later than it creates the [`decide::Plan::proposals`] and opens the
+//! [`decide::Plan::opened`] incidents: a crash in between costs one attempt and never repeats one. The name of a proposal is unique to its stack, service, episode and action, so
 //! that creating it twice is one action.
 //!
 //! # Layout
@@ -20,6 +20,7 @@
 //! - [`authorise`]: every gate, for planner, actuator and people
 //! - [`canary`]: when a Canary session is over
 //! - [`decide`]: the plan
+//! - [`incident`]: what a person is called for, and what becomes of it
 //! - [`cause`]: whether an action's cause still stands at its claim
 //! - [`policies`]: whether the policies leave anything to do
 //! - [`soak`]: when checks are due, and the verdict
@@ -30,6 +31,7 @@ pub mod canary;
 pub mod cause;
 pub mod decide;
 pub mod drift;
+pub mod incident;
 pub mod ladder;
 pub mod policies;
 pub mod replay;

@@ -1,15 +1,18 @@
 //! One walk over a stack's drift, in the order of dependencies, from which the plan is made.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::authorise::{self, Facts, Request, TOOL_POLICY, authorise, in_flight, phase, touches};
-use super::decide::{Decision, DecisionKind, Inputs, Note, Plan, Proposal, SETTLE};
+use super::decide::{Decision, DecisionKind, Inputs, Note, Plan, Proposal, SETTLE, session_for};
 use super::drift::{self, calls_for_action};
-use super::episode::{self, WHOLE_STACK};
+use super::episode::{self, Seen, WHOLE_STACK};
+use super::incident::{self, Opened};
 use super::ladder::{self, Due, Rung};
 use super::order::Order;
 use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind, Params};
-use crate::api::session::{ControlSession, Mode};
+use crate::api::incident::Incident;
+use crate::api::session::ControlSession;
 use crate::api::stack::{
     BlockedBy, DesiredState, Drift, DriftKind, Recovery, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
 };
@@ -50,6 +53,9 @@ pub(super) struct Pass<'a> {
     actions: Cow<'a, [ActionRun]>,
     recovery: Vec<RecoveryState>,
     proposals: Vec<Proposal>,
+    opened: Vec<Opened>,
+    /// The incidents of the stack that are not over.
+    unresolved: Vec<&'a Incident>,
     proposed: Option<String>,
     blocked: Option<(String, BlockedBy, Note)>,
     waiting: Option<String>,
@@ -62,10 +68,12 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub(super) fn new(inputs: &'a Inputs<'a>, status: &'a WicapStackStatus) -> Self {
         let Inputs { stack, now, .. } = *inputs;
-        let drift = drift::detect(stack, now);
-        let tracked = episode::track(stack, status, &drift, now);
+        let unresolved = incident::unresolved(stack, inputs.incidents);
+        let acknowledged = |service: &str| unresolved.iter().any(|i| i.spec.service == service && i.spec.acknowledged);
+        let drift = drift::detect_anew(stack, &acknowledged, now);
+        let tracked = episode::track(&Seen { stack, status, drift: &drift, acknowledged: &acknowledged, now });
         let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
-        let flapping = status.services.iter().filter_map(|s| drift::flaps_until(&stack.spec, s, now));
+        let flapping = status.services.iter().filter_map(|s| drift::flaps_until(stack, s, now));
         let times = tracked.resets.into_iter().chain(flapping).collect();
         let mut notes: Vec<Note> =
             news.map(|d| Note::Drifted { service: d.service.clone(), kind: d.kind, message: told(d) }).collect();
@@ -79,6 +87,8 @@ impl<'a> Pass<'a> {
             actions: Cow::Borrowed(inputs.actions),
             recovery: tracked.recovery,
             proposals: Vec::new(),
+            opened: Vec::new(),
+            unresolved,
             proposed: None,
             blocked: None,
             waiting: None,
@@ -90,7 +100,7 @@ impl<'a> Pass<'a> {
 
     /// Walks, and makes the plan.
     pub(super) fn run(mut self) -> Plan {
-        if !self.bring_up_whole_stack() {
+        if self.rolling_back().is_some() || !self.bring_up_whole_stack() {
             let mut names: Vec<&str> = self.order.names().collect();
             if self.spec().desired_state == DesiredState::Stopped {
                 names.reverse();
@@ -110,8 +120,11 @@ impl<'a> Pass<'a> {
     fn mend(&mut self, drift: &Drift) {
         match self.consider(drift) {
             Verdict::Quiet => {
-                if let Some(called) = self.state(&drift.service).escalated_at {
-                    let why = format!("{}; a person was called at {called:.0}, nothing more is done", told(drift));
+                let state = self.state(&drift.service);
+                let called = state.escalated_at.map(|at| format!(" at {at:.0}"));
+                let called = called.or_else(|| state.exhausted.contains(&drift.kind).then(String::new));
+                if let Some(when) = called {
+                    let why = format!("{}; a person was called{when}, nothing more is done", told(drift));
                     self.decide(DecisionKind::Wait, None, &drift.service, why, None);
                 }
             }
@@ -123,7 +136,12 @@ impl<'a> Pass<'a> {
             Verdict::Escalate => self.escalate(drift),
             Verdict::Try(rung) => {
                 if let Outcome::Denied(by, opens) = self.attempt(&drift.service, rung, drift) {
-                    self.block(&drift.service, rung.action, by, opens);
+                    // A rollback that no policy allows is none.
+                    if rung.rollback && by.gate == TOOL_POLICY {
+                        self.escalate(drift);
+                    } else {
+                        self.block(&drift.service, rung.action, by, opens);
+                    }
                 }
             }
         }
@@ -134,7 +152,8 @@ impl<'a> Pass<'a> {
         let name = drift.service.as_str();
         let Some(service) = self.spec().service(name).filter(|s| s.managed) else { return Verdict::Quiet };
         let state = self.state(name);
-        if !calls_for_action(self.spec(), name, drift.kind) || state.escalated_at.is_some() {
+        let given_up = state.escalated_at.is_some() || state.exhausted.contains(&drift.kind);
+        if given_up || !calls_for_action(self.spec(), name, drift.kind) {
             return Verdict::Quiet;
         }
         // Whatever is done would be one more start.
@@ -144,14 +163,19 @@ impl<'a> Pass<'a> {
         let recovery = self.spec().recovery(service);
         let rung = ladder::next(recovery, drift.kind, &state);
         let planned = rung.map(|r| described(r.action, name));
+        if let Some(other) = self.rolling_back().filter(|other| *other != name) {
+            let waits = format!("waits for the rollback of {other}");
+            return Verdict::Wait(None, planned.map(|action| format!("{action} ({waits})")), waits);
+        }
+        let in_order = !state.rollback && rung.is_none_or(|rung| !rung.rollback);
         let hold_off = after(drift.since, recovery.hold_off.to_std());
-        if hold_off > now {
+        if in_order && hold_off > now {
             return Verdict::Wait(Some(hold_off), planned, waits_for_hold_off(drift));
         }
         if let Some(verdict) = self.not_yet(&state, planned.clone()) {
             return verdict;
         }
-        if let Some((other, why)) = self.goes_first(name) {
+        if let Some((other, why)) = self.goes_first(name).filter(|_| in_order) {
             let waits = format!("waits for {other}: {why}");
             return Verdict::Wait(None, planned.map(|action| format!("{action} ({waits})")), waits);
         }
@@ -187,6 +211,19 @@ impl<'a> Pass<'a> {
                 Some(drift) => Some(format!("waits for {}: {:?}", other.name, drift.kind)),
                 None => (state != ServiceState::Running).then(|| format!("waits for {}: {state:?}", other.name)),
             }
+        })
+    }
+
+    /// The service that is being rolled back: what is down meanwhile is down on purpose.
+    fn rolling_back(&self) -> Option<&'a str> {
+        self.order.names().find(|name| {
+            let state = self.recovery.iter().find(|r| r.service == *name);
+            let Some(state) = state.filter(|r| r.rollback && r.escalated_at.is_none()) else { return false };
+            let managed = self.spec().service(name).is_some_and(|s| s.managed);
+            let in_drift = |d: &Drift| {
+                d.service == *name && calls_for_action(self.spec(), name, d.kind) && !state.exhausted.contains(&d.kind)
+            };
+            managed && self.drift.iter().any(in_drift)
         })
     }
 
@@ -239,7 +276,8 @@ impl<'a> Pass<'a> {
                 return Some((other, "Unknown".to_owned()));
             }
             let drift = self.drift.iter().find(|d| d.service == other)?;
-            let given_up = self.state(other).escalated_at.is_some();
+            let state = self.state(other);
+            let given_up = state.escalated_at.is_some() || state.exhausted.contains(&drift.kind);
             let stands_in_the_way = match drift.kind {
                 // It runs; what it depends on need not wait for what nobody will do.
                 DriftKind::ConfigDrift | DriftKind::ImageDrift => {
@@ -289,7 +327,7 @@ impl<'a> Pass<'a> {
         if state.total >= WHOLE_STACK_ATTEMPTS {
             return false;
         }
-        let rung = Rung { action, step: 0, attempt: state.attempts + 1, declared: None };
+        let rung = Rung { action, step: 0, attempt: state.attempts + 1, declared: None, rollback: false };
         match self.attempt(WHOLE_STACK, rung, &drift) {
             Outcome::Handled => true,
             // A policy that speaks of single services may still let each of them be brought up by itself.
@@ -303,17 +341,18 @@ impl<'a> Pass<'a> {
 
     fn attempt(&mut self, service: &str, rung: Rung<'_>, drift: &Drift) -> Outcome {
         let Inputs { stack, now, .. } = *self.inputs;
+        let target = if rung.action.takes_down() { WHOLE_STACK } else { service };
         let busy = self.of_stack().filter(|a| in_flight(a, true)).count();
-        if rung.action.changes() && busy >= self.spec().defaults.max_concurrent as usize {
-            let most = self.spec().defaults.max_concurrent;
-            let why = format!("{busy} changing actions are under way, maxConcurrent is {most}");
-            self.decide(DecisionKind::Wait, Some(rung.action), service, why, None);
+        let room = if target == WHOLE_STACK { 1 } else { self.spec().defaults.max_concurrent as usize };
+        if rung.action.changes() && busy >= room {
+            let why = format!("{busy} changing actions are under way, of {room} at most");
+            self.decide(DecisionKind::Wait, Some(rung.action), target, why, None);
             self.wait(None, Some(described(rung.action, service)));
             return Outcome::Handled;
         }
         let session = self.session.map_or("", |s| s.name());
         let (action, services) = (rung.action, rung.services());
-        let request = Request { stack, action, target: service, services, session, run: None, planning: true };
+        let request = Request { stack, action, target, services, session, run: None, planning: true };
         let facts = self.facts();
         let decision = authorise(&request, &facts);
         if let Some(denied) = decision.trace.iter().find(|v| !v.allowed).cloned() {
@@ -327,7 +366,7 @@ impl<'a> Pass<'a> {
         let spec = ActionRunSpec {
             stack: stack.name().to_owned(),
             action: rung.action,
-            target: service.to_owned(),
+            target: target.to_owned(),
             params: Params { services: services.to_vec() },
             session: session.to_owned(),
             cause: Cause {
@@ -341,12 +380,16 @@ impl<'a> Pass<'a> {
             timeout: rung.declared.and_then(|step| step.timeout),
             dry_run: false,
         };
-        ladder::advance(&mut state, rung, name.clone(), now, self.wait_after(service, total));
+        let wait = if rung.takes_down() { Duration::ZERO } else { self.wait_after(service, total) };
+        ladder::advance(&mut state, rung, name.clone(), now, wait);
+        if !state.kinds.contains(&drift.kind) {
+            state.kinds.push(drift.kind);
+        }
         self.times.extend(state.backoff_until);
         self.put(state);
         self.proposed.get_or_insert_with(|| described(rung.action, service));
         let kind = if decision.shadow { DecisionKind::Shadow } else { DecisionKind::Act };
-        self.decide(kind, Some(rung.action), service, told(drift), None);
+        self.decide(kind, Some(rung.action), target, told(drift), None);
         let message = format!("{}: {}", described(rung.action, service), told(drift));
         self.notes.push(Note::Planned { service: service.to_owned(), action: rung.action, name: name.clone(), message });
         self.actions.to_mut().push(ActionRun::new(&name, spec.clone()));
@@ -373,8 +416,22 @@ impl<'a> Pass<'a> {
     }
 
     fn escalate(&mut self, drift: &Drift) {
+        if self.opened.len() >= incident::MOST {
+            let why = format!("{}; other incidents are opened first", told(drift));
+            self.decide(DecisionKind::Wait, None, &drift.service, why, None);
+            return self.wait(Some(after(self.inputs.now, Duration::from_millis(1))), None);
+        }
         let mut state = self.state(&drift.service);
         state.escalated_at = Some(self.inputs.now);
+        let kinds = std::mem::take(&mut state.kinds);
+        state.exhausted.extend(kinds.into_iter().chain([drift.kind]));
+        state.exhausted.sort_unstable();
+        state.exhausted.dedup();
+        let opened = incident::open(self.inputs.stack, drift, state.episode.max(1));
+        // One that is there already, from before the stack's status was lost, is not made again.
+        if !self.inputs.incidents.iter().any(|i| i.name() == opened.name) {
+            self.opened.push(opened);
+        }
         let tried = match state.total {
             _ if drift.kind == DriftKind::Flapping => "nothing more is done".to_owned(),
             0 => "its ladder is empty".to_owned(),
@@ -400,13 +457,16 @@ impl<'a> Pass<'a> {
         };
         if !self.drift.is_empty() {
             // One millisecond later it is older than that, and every drift is Unknown.
-            let stale =
-                self.status.observed_at.map(|at| after(after(at, drift::STALE_AFTER), std::time::Duration::from_millis(1)));
+            let stale = self.status.observed_at.map(|at| after(after(at, drift::STALE_AFTER), Duration::from_millis(1)));
             self.times.extend(stale);
         }
-        let now = self.inputs.now;
+        let Inputs { stack, actions, now, .. } = *self.inputs;
+        let (status, drift, recovery) = (self.status, self.drift.as_slice(), self.recovery.as_slice());
+        let followed = incident::Seen { stack, status, drift, recovery, actions, now }.follow(&self.unresolved);
         Plan {
-            escalated: escalated(&self.inputs.stack.spec, &self.recovery),
+            escalated: escalated(&stack.spec, &self.recovery, &self.drift),
+            opened: self.opened,
+            followed,
             next: self.times.into_iter().filter(|t| *t > now).min(),
             drift: self.drift,
             recovery: self.recovery,
@@ -462,38 +522,16 @@ impl<'a> Pass<'a> {
         spec.service(service).map_or(&spec.defaults.recovery, |s| spec.recovery(s))
     }
 
-    fn wait_after(&self, service: &str, k: u32) -> std::time::Duration {
-        ladder::wait(
-            &self.recovery_of(service).backoff,
-            self.inputs.stack.metadata.uid.as_deref().unwrap_or_default(),
-            service,
-            k,
-        )
-    }
-}
-
-/// Which of several sessions in force is planned for: the one that may do most.
-pub(super) fn session_for<'a>(
-    stack: &str,
-    sessions: impl IntoIterator<Item = &'a ControlSession>,
-    now: Time,
-) -> Option<&'a ControlSession> {
-    let in_force = sessions.into_iter().filter(|s| s.spec.stack == stack && s.in_force(now));
-    in_force.min_by_key(|s| (rank(s.spec.mode), s.name()))
-}
-
-fn rank(mode: Mode) -> u8 {
-    match mode {
-        Mode::Assist => 0,
-        Mode::Canary => 1,
-        Mode::Shadow => 2,
-        Mode::Monitor => 3,
+    fn wait_after(&self, service: &str, k: u32) -> Duration {
+        let uid = self.inputs.stack.metadata.uid.as_deref().unwrap_or_default();
+        ladder::wait(&self.recovery_of(service).backoff, uid, service, k)
     }
 }
 
 /// The managed services for which a person is called.
-pub(super) fn escalated(spec: &WicapStackSpec, recovery: &[RecoveryState]) -> Vec<String> {
-    let given_up = |name: &str| recovery.iter().any(|r| r.service == name && r.escalated_at.is_some());
+pub(super) fn escalated(spec: &WicapStackSpec, recovery: &[RecoveryState], drift: &[Drift]) -> Vec<String> {
+    let quiet = |r: &RecoveryState| drift.iter().any(|d| d.service == r.service && r.exhausted.contains(&d.kind));
+    let given_up = |name: &str| recovery.iter().any(|r| r.service == name && (r.escalated_at.is_some() || quiet(r)));
     spec.services.iter().filter(|s| s.managed && given_up(&s.name)).map(|s| s.name.clone()).collect()
 }
 

@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use super::authorise::{Facts, Request, authorise, digest};
 use super::decide::{Inputs, Note, Plan, decide};
-use super::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop};
+use super::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop, write_down};
 use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Tier};
 use crate::api::approval::{Approval, ApprovalSpec, ApprovalVerdict};
 use crate::api::elevation::{Elevation, ElevationSpec};
+use crate::api::incident::Incident;
 use crate::api::policy::{ControlPolicy, PolicyRule};
 use crate::api::session::{ApprovalMode, Budget, Canary, ControlSession, Mode, StopRules};
 use crate::api::stack::{DesiredState, OnConfigDrift, ServiceState, WicapStack};
@@ -37,13 +38,14 @@ struct World {
     elevations: Vec<Elevation>,
     approvals: Vec<Approval>,
     actions: Vec<ActionRun>,
+    incidents: Vec<Incident>,
     now: Time,
 }
 
 impl World {
     fn plan(&self) -> Plan {
-        let Self { stack, sessions, policies, stops, actions, now, .. } = self;
-        decide(&Inputs { stack, sessions, policies, stops, actions, now: *now })
+        let Self { stack, sessions, policies, stops, actions, incidents, now, .. } = self;
+        decide(&Inputs { stack, sessions, policies, stops, actions, incidents, now: *now })
     }
 
     fn allows(&self, kind: ActionKind, target: &str, run: Option<&str>, planning: bool) -> bool {
@@ -86,6 +88,7 @@ impl World {
         let status = self.stack.status.as_mut().unwrap();
         (status.drift, status.recovery) = (plan.drift.clone(), plan.recovery.clone());
         (status.planned_action, status.blocked_by) = (plan.planned_action.clone(), plan.blocked_by.clone());
+        write_down(&mut self.incidents, &plan);
         for proposal in &plan.proposals {
             let mut run = ActionRun::new(&proposal.name, proposal.spec.clone());
             run.status = Some(ActionRunStatus::default());
@@ -242,7 +245,7 @@ prop_compose! {
         }
         status.orphans.extend(orphan.then(|| "old".to_owned()));
         let (stops, elevations, approvals) = (vec![stop("other")], vec![], vec![]);
-        let mut w = World { stack, sessions, policies, stops, elevations, approvals, actions, now: at(now) };
+        let mut w = World { stack, sessions, policies, stops, elevations, approvals, actions, incidents: vec![], now: at(now) };
         w.stops.extend(stopped.then(|| stop("wicap")));
         // Names are unique in a store.
         w.sessions.sort_by(|a, b| a.name().cmp(b.name()));
@@ -269,6 +272,7 @@ fn permitted(stack: WicapStack) -> World {
         elevations: vec![],
         approvals: vec![],
         actions: vec![],
+        incidents: vec![],
         now: at(0),
     }
 }
@@ -468,9 +472,13 @@ proptest! {
         let status = w.stack.status.as_mut().unwrap();
         (status.drift, status.recovery) = (plan.drift.clone(), plan.recovery.clone());
         (status.planned_action, status.blocked_by) = (plan.planned_action.clone(), plan.blocked_by.clone());
+        write_down(&mut w.incidents, &plan);
+        // An incident that was just opened gets its status.
+        let followed = w.plan().followed;
+        write_down(&mut w.incidents, &Plan { followed, ..Plan::default() });
         let again = w.plan();
         prop_assert!(again.notes.is_empty(), "{:?}", again.notes);
-        prop_assert_eq!(Plan { notes: vec![], ..plan }, again);
+        prop_assert_eq!(Plan { notes: vec![], opened: vec![], followed: vec![], ..plan }, again);
     }
 }
 

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use super::decide::{Inputs, Plan, decide};
 use super::drift::STALE_AFTER;
 use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunStatus};
+use crate::api::incident::{Incident, IncidentPhase};
 use crate::api::policy::ControlPolicy;
 use crate::api::session::{ControlSession, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::stack::{STARTS_KEPT, STARTS_WINDOW, ServiceState, ServiceStatus, WicapStack, WicapStackStatus};
@@ -34,6 +35,7 @@ pub struct Replay {
     policies: Vec<ControlPolicy>,
     stops: Vec<EmergencyStop>,
     actions: Vec<ActionRun>,
+    incidents: Vec<Incident>,
     /// When time alone changes the plan.
     next: Option<Time>,
 }
@@ -58,14 +60,25 @@ pub struct Step {
     pub stops: Option<Vec<EmergencyStop>>,
     /// Actions that others than the planner have asked for, as they are from now on.
     pub actions: Vec<ActionRun>,
+    /// Services whose incidents somebody has seen to.
+    pub acknowledged: Vec<String>,
 }
 
 impl Step {
     /// A step at which nothing is different but the time.
     #[must_use]
     pub fn at(at: Time) -> Self {
-        let results = BTreeMap::new();
-        Self { at, look: Look::None, results, stack: None, session: None, policies: None, stops: None, actions: Vec::new() }
+        Self {
+            at,
+            look: Look::None,
+            results: BTreeMap::new(),
+            stack: None,
+            session: None,
+            policies: None,
+            stops: None,
+            actions: Vec::new(),
+            acknowledged: Vec::new(),
+        }
     }
 }
 
@@ -127,7 +140,13 @@ impl Replay {
         actions: Vec<ActionRun>,
     ) -> Self {
         let keeps_session = session.as_ref().is_some_and(|s| s.status.is_none());
-        Self { stack, session, keeps_session, policies, stops, actions, next: None }
+        Self { stack, session, keeps_session, policies, stops, actions, incidents: Vec::new(), next: None }
+    }
+
+    /// The same with incidents that were opened before.
+    #[must_use]
+    pub fn with_incidents(self, incidents: Vec<Incident>) -> Self {
+        Self { incidents, ..self }
     }
 
     /// The stack, with what was written to its status so far.
@@ -156,6 +175,10 @@ impl Replay {
         for action in &step.actions {
             self.actions.retain(|a| a.name() != action.name());
             self.actions.push(action.clone());
+        }
+        for incident in &mut self.incidents {
+            let over = incident.status.as_ref().is_some_and(|s| s.phase == IncidentPhase::Resolved);
+            incident.spec.acknowledged |= !over && step.acknowledged.contains(&incident.spec.service);
         }
         self.open_session(step.at);
         self.look(&step.look, step.at);
@@ -199,6 +222,7 @@ impl Replay {
             policies: &self.policies,
             stops: &self.stops,
             actions: &self.actions,
+            incidents: &self.incidents,
             now,
         });
         let status = self.stack.status.get_or_insert_default();
@@ -213,6 +237,14 @@ impl Replay {
             let answer = results.get(&key).copied().unwrap_or(ended.into());
             self.actions.push(ActionRun::new(&proposal.name, proposal.spec.clone()));
             self.answer(key.0, &key.1, answer, now);
+        }
+        for opened in &plan.opened {
+            self.incidents.push(Incident::new(&opened.name, opened.spec.clone()));
+        }
+        for followed in &plan.followed {
+            if let Some(incident) = self.incidents.iter_mut().find(|i| i.name() == followed.name) {
+                incident.status = Some(followed.status.clone());
+            }
         }
         self.next = plan.next;
         plan

@@ -68,7 +68,8 @@ pub enum DriftKind {
 pub struct RecoveryState {
     /// The service.
     pub service: String,
-    /// Number of this episode: one more for each drift that began after a stable spell. Part of the action's name.
+    /// Number of this episode: one more after each stable spell, for another kind of drift after a person was called, and when an
+    /// operator acknowledges. Part of the action's name.
     #[serde(default)]
     pub episode: i64,
     /// Index of the ladder step that was taken last.
@@ -86,6 +87,19 @@ pub struct RecoveryState {
     /// When the last of them was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Time>,
+    /// Whether the steps are those of the rollback by now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rollback: bool,
+    /// Kinds of drift that this episode has acted on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<DriftKind>,
+    /// Kinds of drift for which a person was called since the service was last well for its stable spell. Nothing more is done about
+    /// them; another kind begins another episode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exhausted: Vec<DriftKind>,
+    /// When an operator last acknowledged an incident of the service. Earlier starts do not count as flapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<Time>,
     /// Nothing is done for the service before this time, unless a service it depends on has become well meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff_until: Option<Time>,

@@ -20,6 +20,11 @@ pub struct Recovery {
     /// container that is missing) is passed over. After the last one a person is called.
     #[serde(default = "default_ladder")]
     pub ladder: Vec<LadderStep>,
+    /// Steps that are tried once in an episode when the ladder has not helped, before a person is called. They may also take things
+    /// down: `compose_down`, `stop_service`. They wait neither for the hold-off nor for dependencies, and nothing else is done in
+    /// the stack meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollback: Vec<LadderStep>,
     /// Time to wait between actions.
     #[serde(default)]
     pub backoff: Backoff,
@@ -42,6 +47,7 @@ impl Default for Recovery {
         Self {
             hold_off: default_hold_off(),
             ladder: default_ladder(),
+            rollback: Vec::new(),
             backoff: Backoff::default(),
             reset_after: default_reset_after(),
             on_config_drift: OnConfigDrift::default(),

@@ -6,6 +6,7 @@ use super::{
     HttpGet, LadderStep, MAX_CONCURRENT, Probe, Recovery, STARTS_KEPT, STARTS_WINDOW, ServiceSpec, WicapStack,
     WicapStackSpec,
 };
+use crate::api::action::ActionKind;
 use crate::api::validate::{Check, quoted};
 use crate::api::{Object, Violation, stop};
 
@@ -172,6 +173,26 @@ fn validate_recovery(check: &mut Check, path: &str, recovery: &Recovery, stack: 
             "one of start_service, restart_service, compose_up, recreate_service, status_check",
         );
     }
+    validate_rollback(check, path, &recovery.rollback, stack);
+}
+
+/// The rules of a rollback. What takes the whole project down cannot spare a service that is never to be touched.
+fn validate_rollback(check: &mut Check, path: &str, rollback: &[LadderStep], stack: &WicapStackSpec) {
+    let spared = stack.services.iter().find(|s| !s.managed);
+    for (i, step) in rollback.iter().enumerate() {
+        let path = format!("{path}.rollback[{i}]");
+        validate_step(check, &path, step, stack);
+        check.that(
+            step.action.can_roll_back(),
+            format!("{path}.action"),
+            step.action.as_str(),
+            "one of start_service, restart_service, stop_service, compose_up, compose_down, recreate_service, status_check",
+        );
+        if let Some(service) = spared.filter(|_| step.action == ActionKind::ComposeDown) {
+            let found = format!("compose_down, and {} has managed: false", quoted(&service.name));
+            check.that(false, format!("{path}.action"), found, "another action: it would take that service down too");
+        }
+    }
 }
 
 fn validate_step(check: &mut Check, path: &str, step: &LadderStep, stack: &WicapStackSpec) {
@@ -291,6 +312,21 @@ mod tests {
         assert_eq!(up(&["ui", "ui"]), ["ladder[0].services[1]"]);
         let restart = json!({"ladder": [{"action": "restart_service", "services": ["ui"]}]});
         assert_eq!(wrong(restart), ["ladder[0].services"]);
+    }
+
+    #[test]
+    fn a_rollback_may_take_things_down_but_not_what_is_never_to_be_touched_nor_data() {
+        let rollback = |action: &str| wrong(json!({"rollback": [{"action": action}]}));
+        for action in ["stop_service", "compose_up", "restart_service"] {
+            assert!(rollback(action).is_empty(), "{action}");
+        }
+        assert_eq!(rollback("compose_down_volumes"), ["rollback[0].action"]);
+        assert_eq!(rollback("compose_down"), ["rollback[0].action"]);
+        let s = stack(json!({
+            "compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "ui"}],
+            "defaults": {"recovery": {"rollback": [{"action": "compose_down"}, {"action": "compose_up", "services": ["ui"]}]}},
+        }));
+        assert_eq!(paths(&s), Vec::<String>::new());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::api::action::{ActionKind, ActionPhase, ActionRun};
 use crate::api::decode;
+use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
 use crate::api::stack::{ServiceState, WicapStack};
@@ -36,6 +37,9 @@ pub(super) struct Written {
     /// Actions that there were before the first step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Value>,
+    /// Incidents that were opened before the first step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Value>,
     pub steps: Vec<WrittenStep>,
 }
 
@@ -66,6 +70,9 @@ pub(super) struct WrittenStep {
     /// Actions that others than the planner have asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Value>,
+    /// Services whose incidents somebody has seen to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged: Vec<String>,
 }
 
 /// Services as they were seen: each a state, or all of its status.
@@ -98,6 +105,7 @@ pub(super) fn read(document: &Value) -> Result<Recording, Violation> {
     let policies: Vec<ControlPolicy> = objects(&written.policies, "policies")?;
     let stops: Vec<EmergencyStop> = objects(&written.stops, "stops")?;
     let actions: Vec<ActionRun> = objects(&written.actions, "actions")?;
+    let incidents: Vec<Incident> = objects(&written.incidents, "incidents")?;
     let mut steps: Vec<Step> = Vec::with_capacity(written.steps.len());
     let mut listed = services(&stack);
     for (i, step) in written.steps.iter().enumerate() {
@@ -109,7 +117,8 @@ pub(super) fn read(document: &Value) -> Result<Recording, Violation> {
         }
         steps.push(step);
     }
-    Ok(Recording { replay: Replay::new(stack, session, policies, stops, actions), steps })
+    let replay = Replay::new(stack, session, policies, stops, actions).with_incidents(incidents);
+    Ok(Recording { replay, steps })
 }
 
 /// Reads a step. `listed` are the services of the stack before it, and then after it.
@@ -124,6 +133,10 @@ pub(super) fn read_step(written: &WrittenStep, listed: &mut HashSet<String>) -> 
     step.policies = written.policies.as_ref().map(|written| objects(written, "policies")).transpose()?;
     step.stops = written.stops.as_ref().map(|written| objects(written, "stops")).transpose()?;
     step.actions = objects(&written.actions, "actions")?;
+    for (i, name) in written.acknowledged.iter().enumerate() {
+        is_listed(name, listed, &format!("acknowledged[{i}]"))?;
+    }
+    step.acknowledged.clone_from(&written.acknowledged);
     let observed_at = written.observed_at.as_ref().map(|at| time(at, "observedAt")).transpose()?;
     step.look = match (&written.observed, written.unobserved) {
         (Some(_), true) => {
@@ -141,12 +154,7 @@ pub(super) fn read_step(written: &WrittenStep, listed: &mut HashSet<String>) -> 
         (Some(look), false) => {
             let seen = |(name, written): (&String, &Value)| {
                 let path = format!("observed.services.{name}");
-                if !listed.contains(name) {
-                    let mut names: Vec<&str> = listed.iter().map(String::as_str).collect();
-                    names.sort_unstable();
-                    let expected = format!("one of the stack's services, {}", names.join(", "));
-                    return Err(Violation::new(path, quoted(name), expected));
-                }
+                is_listed(name, listed, &path)?;
                 Ok((name.clone(), sight(name, written).map_err(|v| v.under(&path))?))
             };
             let services = look.services.iter().map(seen).collect::<Result<_, _>>()?;
@@ -162,6 +170,15 @@ pub(super) fn read_step(written: &WrittenStep, listed: &mut HashSet<String>) -> 
 
 pub(super) fn services(stack: &WicapStack) -> HashSet<String> {
     stack.spec.services.iter().map(|s| s.name.clone()).collect()
+}
+
+fn is_listed(name: &str, listed: &HashSet<String>, path: &str) -> Result<(), Violation> {
+    if listed.contains(name) {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = listed.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    Err(Violation::new(path, quoted(name), format!("one of the stack's services, {}", names.join(", "))))
 }
 
 fn object<K: Object>(written: &Value, path: &str) -> Result<K, Violation> {

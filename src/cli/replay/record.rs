@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::file::{self, Written, WrittenAnswer, WrittenLook, WrittenStep};
 use crate::api::action::{ActionPhase, ActionRun, ActionRunStatus};
+use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
 use crate::api::stack::{WicapStack, WicapStackStatus};
@@ -81,6 +82,7 @@ enum News {
     Policy(String, Option<Box<ControlPolicy>>),
     Stop(String, Option<Box<EmergencyStop>>),
     Action(String, Option<Box<ActionRun>>),
+    Incident(String, Option<Box<Incident>>),
 }
 
 /// All that bears on the stack, by the revision that changed it. What was before its last creation is a part of the beginning.
@@ -89,12 +91,14 @@ async fn revisions(stack: &str, store: &Store) -> Result<BTreeMap<i64, Vec<News>
     let (stacks, sessions, policies) =
         (store.api::<WicapStack>(), store.api::<ControlSession>(), store.api::<ControlPolicy>());
     let (stops, actions) = (store.api::<EmergencyStop>(), store.api::<ActionRun>());
-    let (stacks, sessions, policies, stops, actions) = tokio::try_join!(
+    let incidents = store.api::<Incident>();
+    let (stacks, sessions, policies, stops, actions, incidents) = tokio::try_join!(
         stacks.history(span),
         sessions.history(span),
         policies.history(span),
         stops.history(span),
         actions.history(span),
+        incidents.history(span),
     )?;
     let mut revisions: BTreeMap<i64, Vec<News>> = BTreeMap::new();
     let uid = |state: &State<WicapStack>| state.object.as_ref().and_then(|s| s.metadata.uid.clone());
@@ -117,6 +121,9 @@ async fn revisions(stack: &str, store: &Store) -> Result<BTreeMap<i64, Vec<News>
     for state in actions.into_iter().filter(|s| s.object.as_ref().is_none_or(|a| a.spec.stack == stack)) {
         revisions.entry(state.revision).or_default().push(News::Action(state.name, state.object.map(Box::new)));
     }
+    for state in incidents.into_iter().filter(|s| s.object.as_ref().is_none_or(|i| i.spec.stack == stack)) {
+        revisions.entry(state.revision).or_default().push(News::Incident(state.name, state.object.map(Box::new)));
+    }
     Ok(revisions)
 }
 
@@ -128,6 +135,7 @@ struct World {
     policies: BTreeMap<String, ControlPolicy>,
     stops: BTreeMap<String, EmergencyStop>,
     actions: BTreeMap<String, ActionRun>,
+    incidents: BTreeMap<String, Incident>,
 }
 
 impl World {
@@ -148,6 +156,7 @@ impl World {
             News::Policy(name, policy) => put(&mut self.policies, name, policy),
             News::Stop(name, stop) => put(&mut self.stops, name, stop),
             News::Action(name, action) => put(&mut self.actions, name, action),
+            News::Incident(name, incident) => put(&mut self.incidents, name, incident),
         }
     }
 
@@ -262,6 +271,7 @@ impl Recorder {
             policies: world.policies()?,
             stops: world.stops()?,
             actions: world.actions.values().map(action).collect::<Result<_, _>>()?,
+            incidents: world.incidents.values().map(|i| written(&bare(i))).collect::<Result<_, _>>()?,
             steps: Vec::new(),
         };
         let read = file::read(&serde_json::to_value(&written).map_err(unwritable)?);
@@ -315,7 +325,14 @@ impl Recorder {
                         self.action_changed(name, run, world.actions.get(name))?;
                     }
                 }
-                News::Action(_, None) => {}
+                News::Incident(name, Some(incident)) => {
+                    let known = world.incidents.get(name).is_some_and(|old| !old.spec.acknowledged);
+                    if known && incident.spec.acknowledged {
+                        self.pending.acknowledged.push(incident.spec.service.clone());
+                        self.is_pending = true;
+                    }
+                }
+                News::Action(_, None) | News::Incident(_, None) => {}
             }
             let (policies, stops) = (matches!(one, News::Policy(..)), matches!(one, News::Stop(..)));
             world.take(one);
@@ -427,7 +444,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes a step, and replays it. Whether anything is asked for.
+    /// Writes a step, and replays it. Whether the planner would have written more than the stack's status.
     fn emit(&mut self, mut step: WrittenStep, at: Time, world: &World) -> Result<bool, Error> {
         let at = self.before.map_or(at, |before| at.max(after(before, TICK)));
         let session = world.session(self.stack.name(), at)?;
@@ -444,7 +461,7 @@ impl Recorder {
         let plan = self.replay.step(&read);
         self.before = Some(at);
         self.written.steps.push(step);
-        Ok(!plan.proposals.is_empty())
+        Ok(!plan.proposals.is_empty() || !plan.opened.is_empty() || !plan.followed.is_empty())
     }
 }
 
