@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use support::server::Server;
 use support::{Daemon, Said, action_runs, apply, blocked_by, connect, phase, root, until, wicapctl, wicapctl_with};
 use wicap::api::action::{ActionPhase, ActionRun};
+use wicap::api::incident::Incident;
 use wicap::api::session::{ControlSession, SessionPhase};
 use wicap::api::stack::{ServiceState, ServiceStatus, WicapStack};
 use wicap::api::stop::EmergencyStop;
@@ -15,7 +16,7 @@ use wicap::api::{Object, Time};
 use wicap::clock::Clock;
 use wicap::store::election::{Fence, campaign};
 use wicap::store::embedded::{Embedded, Options};
-use wicap::store::{DeleteParams, Store};
+use wicap::store::{DeleteParams, ListParams, Patch, Store};
 
 /// Set to write what is printed now as what is expected, to be reviewed like code.
 const ACCEPT: &str = "WICAP_TEST_ACCEPT";
@@ -134,6 +135,7 @@ fn what_cannot_be_replayed_is_one_error_that_names_the_field_and_nothing_is_prin
             "steps[0].results.start_service/ui: found \"Fine\", expected one of \"Pending\"",
         ),
         (|f| f["steps"][0]["unobserved"] = json!(true), "steps[0].unobserved: found true beside observed"),
+        (|f| f["steps"][0]["acknowledged"] = json!(["iu"]), "steps[0].acknowledged[0]: found \"iu\", expected one of"),
     ];
     for (change, expected) in table {
         let said = piped(&small(change).to_string(), &[]);
@@ -346,6 +348,16 @@ async fn a_recording_of_a_live_stack_gives_the_decisions_that_were_taken() {
     let given_up =
         |s: &WicapStack| s.status.iter().flat_map(|s| &s.recovery).filter(|r| r.escalated_at.is_some()).count() == 2;
     until::<WicapStack>(&hands.store, "wicap", "given up", given_up).await;
+    // Somebody sees to it, and a new episode begins, which ends no better.
+    let incidents = hands.store.api::<Incident>();
+    let all = incidents.list(&ListParams::default()).await.unwrap().items;
+    let of_redis = all.iter().find(|i| i.spec.service == "redis").expect("a person is called for redis");
+    incidents.patch(of_redis.name(), &Patch::Merge(json!({"spec": {"acknowledged": true}}))).await.unwrap();
+    let again = |s: &WicapStack| {
+        let of_redis = s.status.iter().flat_map(|s| &s.recovery).find(|r| r.service == "redis");
+        of_redis.is_some_and(|r| r.episode > 1 && r.escalated_at.is_some())
+    };
+    until::<WicapStack>(&hands.store, "wicap", "given up again", again).await;
     hands.see(&[("redis", Running), ("ui", Running)]).await;
 
     let file = directory.path().join("recorded.json");
@@ -360,7 +372,7 @@ async fn a_recording_of_a_live_stack_gives_the_decisions_that_were_taken() {
     let taken: Vec<_> = done.iter().map(of).map(|run| format!("{} {}", run.spec.action, run.spec.target)).collect();
     assert_eq!(taken, ["start_service ui", "start_service ui", "restart_service ui"]);
     assert_eq!(decided(&lines, "Act"), taken, "{text}\n{lines:#?}");
-    assert_eq!(decided(&lines, "Escalate"), [" ui", " redis"], "{text}");
+    assert_eq!(decided(&lines, "Escalate"), [" ui", " redis", " redis"], "{text}");
     assert_eq!(decided(&lines, "Blocked").first().map(String::as_str), Some("restart_service ui"), "{text}");
     assert!(decided(&lines, "Wait").len() >= 3, "{lines:#?}");
     // The times are those of the decisions.
@@ -392,7 +404,7 @@ async fn a_decision_that_what_is_stored_does_not_explain_is_told_and_the_recordi
     let (api, called) = (hands.store.api::<WicapStack>(), hands.store.clock().now());
     let stack = api.get("wicap").await.unwrap();
     let decide = |_: &WicapStack, status: &mut wicap::api::stack::WicapStackStatus| {
-        let state = json!({"service": "ui", "episode": 1, "escalatedAt": called.to_string()});
+        let state = json!({"service": "ui", "episode": 1, "escalatedAt": called.to_string(), "exhausted": ["NotRunning"]});
         status.recovery = vec![serde_json::from_value(state).unwrap()];
         status.decided_at = Some(called);
     };
