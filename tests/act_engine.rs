@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use serde_json::json;
-use wicap::act::{Actor, default_timeout, precondition};
+use wicap::act::{Actor, Deed, default_timeout, precondition};
 use wicap::api::action::{ActionKind, ContainerFact};
 use wicap::api::stack::{ServiceState, WicapStackSpec};
 use wicap::audit::redact::redact;
@@ -76,14 +76,14 @@ struct Hand {
 impl Hand {
     /// Facts, precondition, execution, verification, as the actuator does it.
     async fn act(&self, action: ActionKind, target: &str) -> Vec<ContainerFact> {
-        let before = self.actor.facts(&self.spec, target).await.unwrap();
+        let before = self.actor.facts(&self.spec, Deed::new(action, target)).await.unwrap();
         precondition(action, &before).unwrap();
         let (limit, begun) = (default_timeout(action), Instant::now());
         let held = HeldDirectory::open(Path::new(&self.spec.compose.directory)).unwrap();
-        let outcome = self.actor.execute(&self.spec, action, target, &before, &held, limit).await.unwrap();
+        let outcome = self.actor.execute(&self.spec, Deed::new(action, target), &before, &held, limit).await.unwrap();
         let executed = begun.elapsed();
         assert!(matches!(outcome.exit_code, None | Some(0)), "{action}: {outcome:?}");
-        let seen = self.actor.verify(&self.spec, action, target, &before, Duration::from_secs(10), true).await;
+        let seen = self.actor.verify(&self.spec, Deed::new(action, target), &before, Duration::from_secs(10), true).await;
         assert!(seen.holds, "{action}: {} (it said {})", seen.message, outcome.output);
         println!("{action} {target:?}: executed in {executed:?}, verified after {:?}", begun.elapsed());
         seen.after
@@ -141,9 +141,9 @@ async fn every_action_has_its_effect_and_touches_nothing_else() {
     hand.act(ActionKind::RestartService, "a").await;
 
     // A restart that did not happen is not taken for one.
-    let before = hand.actor.facts(&hand.spec, "d").await.unwrap();
+    let before = hand.actor.facts(&hand.spec, Deed::new(ActionKind::RestartService, "d")).await.unwrap();
     let limit = Duration::from_millis(200);
-    assert!(!hand.actor.verify(&hand.spec, ActionKind::RestartService, "d", &before, limit, true).await.holds);
+    assert!(!hand.actor.verify(&hand.spec, Deed::new(ActionKind::RestartService, "d"), &before, limit, true).await.holds);
     // Calls that certainly did nothing are known as such.
     let gone = engine.start(&"0".repeat(64)).await.unwrap_err();
     assert!(!gone.is_ambiguous(), "{gone}");
@@ -161,7 +161,8 @@ async fn every_action_has_its_effect_and_touches_nothing_else() {
     assert_eq!((&now[3].id, now[3].started_at), (&containers[3].id, containers[3].started_at));
 
     let held = HeldDirectory::open(Path::new(&hand.spec.compose.directory)).unwrap();
-    let status = hand.actor.execute(&hand.spec, ActionKind::StatusCheck, "", &[], &held, limit * 10).await.unwrap();
+    let status =
+        hand.actor.execute(&hand.spec, Deed::new(ActionKind::StatusCheck, ""), &[], &held, limit * 10).await.unwrap();
     assert_eq!(status.output, "a: Running\nb: Running\nc: Running\nd: Running");
     let after = hand.act(ActionKind::ComposeDown, "").await;
     assert!(after.iter().all(|fact| fact.state == ServiceState::Missing));

@@ -17,7 +17,7 @@ use serde_json::json;
 use support::docker::{EngineLog, Hold, Proxy, docker};
 use support::server::Server;
 use support::{Daemon, Example, PATIENCE, action_runs, apply, available, connect, phase, until, until_within};
-use wicap::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, Cause, CauseKind, StepKind};
+use wicap::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, Cause, CauseKind, Params, StepKind};
 use wicap::api::soak::{SoakPhase, SoakRun};
 use wicap::api::stack::WicapStack;
 use wicap::store::Store;
@@ -291,6 +291,7 @@ async fn an_actuator_killed_during_compose_up_leaves_one_container() {
                     stack: "wicap".to_owned(),
                     action: ActionKind::ComposeUp,
                     target: "scout".to_owned(),
+                    params: Params::default(),
                     session: "night".to_owned(),
                     cause,
                     timeout: Some(Duration::from_secs(4).into()),

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use wicap::act::Actor;
+use wicap::act::{Actor, Deed};
 use wicap::api::Object;
 use wicap::api::action::{ActionKind, ActionRun, ContainerFact};
 use wicap::api::decode::manifest;
@@ -214,7 +214,7 @@ fn commands(stack: &WicapStack, targets: &[&str]) -> Vec<Vec<String>> {
                 container_id: Some("0a1b".to_owned()),
                 started_at: None,
             }];
-            if let Ok(command) = actor.command(&stack.spec, action, target, &before) {
+            if let Ok(command) = actor.command(&stack.spec, Deed::new(action, target), &before) {
                 all.push(command);
             }
         }

@@ -278,12 +278,14 @@ fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
         ("approvals.status/a", "actuator gc"),
         ("emergencystops.status/a", "gc"),
         ("soakruns.status/a", "soak gc"),
+        ("incidents.status/a", "planner gc"),
     ];
     assert_eq!(statuses.len(), kinds().len(), "a kind that is added is to say who writes it");
     all.extend(statuses);
     let mut all: Vec<(String, &str)> = all.into_iter().map(|(key, who)| (key.to_owned(), who)).collect();
     for kind in kinds() {
-        let who = if kind.plural == "actionruns" { "operator planner gc" } else { "operator gc" };
+        let made = matches!(kind.plural, "actionruns" | "incidents");
+        let who = if made { "operator planner gc" } else { "operator gc" };
         all.push((format!("{}/a", kind.plural), who));
     }
     let mut all: Vec<_> = all.into_iter().map(|(key, who)| (format!("/wicap.dev/{key}"), who)).collect();

@@ -5,7 +5,7 @@ use crate::api::stack::{ServiceSpec, ServiceState, WicapStackSpec};
 use crate::observe::engine::{Container, Engine};
 use crate::observe::observation::{engine_state, spokesman};
 
-use super::ActError;
+use super::{ActError, Deed};
 
 /// One fact a service, from a fresh look. Where a service has several containers, the one that `before` names stays its subject
 /// as long as it exists.
@@ -15,24 +15,25 @@ use super::ActError;
 pub async fn now(
     engine: &Engine,
     stack: &WicapStackSpec,
-    target: &str,
+    deed: Deed<'_>,
     before: &[ContainerFact],
 ) -> Result<Vec<ContainerFact>, ActError> {
-    let services = services(stack, target)?;
+    let services = services(stack, deed)?;
     let containers = engine.containers(&stack.compose.project).await?;
     Ok(services.into_iter().map(|s| fact(stack, &s.name, &containers, before)).collect())
 }
 
-/// The services that a target means: the one of that name, or with an empty target all that are managed.
+/// The services that are acted on: those that are named, or else the target, or with an empty target all that are managed.
 ///
 /// # Errors
 /// [`ActError::NotListed`].
-pub(super) fn services<'a>(stack: &'a WicapStackSpec, target: &str) -> Result<Vec<&'a ServiceSpec>, ActError> {
-    if target.is_empty() {
-        return Ok(stack.services.iter().filter(|s| s.managed).collect());
+pub(super) fn services<'a>(stack: &'a WicapStackSpec, deed: Deed<'_>) -> Result<Vec<&'a ServiceSpec>, ActError> {
+    let listed = |name: &str| stack.service(name).ok_or_else(|| ActError::NotListed { target: name.to_owned() });
+    match (deed.services, deed.target) {
+        ([], "") => Ok(stack.services.iter().filter(|s| s.managed).collect()),
+        ([], target) => Ok(vec![listed(target)?]),
+        (services, _) => services.iter().map(|name| listed(name)).collect(),
     }
-    let service = stack.service(target).ok_or_else(|| ActError::NotListed { target: target.to_owned() })?;
-    Ok(vec![service])
 }
 
 fn fact(stack: &WicapStackSpec, service: &str, containers: &[Container], before: &[ContainerFact]) -> ContainerFact {

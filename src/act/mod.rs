@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use verify::{postcondition, precondition};
 
-use crate::api::action::{ActionKind, ContainerFact, Verification};
+use crate::api::action::{ActionKind, ActionRunSpec, ContainerFact, Verification};
 use crate::api::stack::WicapStackSpec;
 use crate::api::validate::is_service;
 use crate::audit::redact::redact;
@@ -108,6 +108,31 @@ pub struct Outcome {
     pub output: String,
 }
 
+/// What is to be done, and to what.
+#[derive(Clone, Copy, Debug)]
+pub struct Deed<'a> {
+    /// The action.
+    pub action: ActionKind,
+    /// The service, or `""` for every managed service of the spec.
+    pub target: &'a str,
+    /// The services to act on together, instead of the target.
+    pub services: &'a [String],
+}
+
+impl<'a> Deed<'a> {
+    /// An action on a target alone.
+    #[must_use]
+    pub fn new(action: ActionKind, target: &'a str) -> Self {
+        Self { action, target, services: &[] }
+    }
+}
+
+impl<'a> From<&'a ActionRunSpec> for Deed<'a> {
+    fn from(spec: &'a ActionRunSpec) -> Self {
+        Self { action: spec.action, target: &spec.target, services: &spec.params.services }
+    }
+}
+
 /// The hand: an engine and a compose client for the same engine.
 #[derive(Clone, Debug)]
 pub struct Actor {
@@ -122,12 +147,12 @@ impl Actor {
         Self { engine, compose }
     }
 
-    /// The target as it is now: one fact for it, or with an empty target one for each managed service of the spec.
+    /// What is to be acted on as it is now: one fact a service, with an empty target one for each managed service of the spec.
     ///
     /// # Errors
     /// [`ActError::NotListed`], or why the engine could not be asked.
-    pub async fn facts(&self, stack: &WicapStackSpec, target: &str) -> Result<Vec<ContainerFact>, ActError> {
-        facts::now(&self.engine, stack, target, &[]).await
+    pub async fn facts(&self, stack: &WicapStackSpec, deed: Deed<'_>) -> Result<Vec<ContainerFact>, ActError> {
+        facts::now(&self.engine, stack, deed, &[]).await
     }
 
     /// What [`Actor::execute`] will call, for the record: method and path, or the argument vector. A stop or restart gives the
@@ -138,11 +163,11 @@ impl Actor {
     pub fn command(
         &self,
         stack: &WicapStackSpec,
-        action: ActionKind,
-        target: &str,
+        deed: Deed<'_>,
         before: &[ContainerFact],
     ) -> Result<Vec<String>, ActError> {
-        let services = targets(stack, action, target)?;
+        let services = targets(stack, deed)?;
+        let Deed { action, target, .. } = deed;
         match action {
             ActionKind::StatusCheck => Ok(status_check::command(&stack.compose.project)),
             ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService => {
@@ -163,17 +188,17 @@ impl Actor {
     pub async fn execute(
         &self,
         stack: &WicapStackSpec,
-        action: ActionKind,
-        target: &str,
+        deed: Deed<'_>,
         before: &[ContainerFact],
         held: &HeldDirectory,
         timeout: Duration,
     ) -> Result<Outcome, ActError> {
-        let command = self.command(stack, action, target, before)?;
+        let command = self.command(stack, deed, before)?;
+        let Deed { action, target, .. } = deed;
         tracing::info!(%action, target, project = %stack.compose.project, "executing");
         let outcome = match action {
             ActionKind::StatusCheck => {
-                let work = status_check::execute(&self.engine, stack, target);
+                let work = status_check::execute(&self.engine, stack, deed);
                 tokio::time::timeout(timeout, work).await.map_err(|_| ActError::Timeout { after: timeout })??
             }
             ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService => {
@@ -196,13 +221,12 @@ impl Actor {
     pub async fn verify(
         &self,
         stack: &WicapStackSpec,
-        action: ActionKind,
-        target: &str,
+        deed: Deed<'_>,
         before: &[ContainerFact],
         timeout: Duration,
         over: bool,
     ) -> Verification {
-        verify::wait(&self.engine, stack, verify::Wanted { action, target, before, timeout, over }).await
+        verify::wait(&self.engine, stack, verify::Wanted { deed, before, timeout, over }).await
     }
 }
 
@@ -220,13 +244,14 @@ pub fn default_timeout(action: ActionKind) -> Duration {
     })
 }
 
-/// The services that an action on that target is about: listed, and managed unless it changes nothing.
-fn targets<'a>(stack: &'a WicapStackSpec, action: ActionKind, target: &str) -> Result<Vec<&'a str>, ActError> {
+/// The services that are acted on: listed, and managed unless it changes nothing.
+fn targets<'a>(stack: &'a WicapStackSpec, deed: Deed<'_>) -> Result<Vec<&'a str>, ActError> {
+    let Deed { action, target, .. } = deed;
     let fits = if target.is_empty() { action.can_target_stack() } else { action.can_target_service() };
-    if !fits {
+    if !fits || (!deed.services.is_empty() && !action.can_name_services()) {
         return Err(ActError::Target { action, target: target.to_owned() });
     }
-    let services = facts::services(stack, target)?;
+    let services = facts::services(stack, deed)?;
     if let Some(service) = services.iter().find(|s| action.changes() && !s.managed) {
         return Err(ActError::Unmanaged { target: service.name.clone() });
     }
@@ -296,7 +321,27 @@ mod tests {
             (ActionKind::ComposeDown, "", format!("{base} down redis ui")),
             (ActionKind::StatusCheck, "scout", "GET /containers/json?project=p".to_owned()),
         ] {
-            assert_eq!(actor().command(&stack(), action, target, &before(target)).unwrap().join(" "), expected);
+            assert_eq!(actor().command(&stack(), Deed::new(action, target), &before(target)).unwrap().join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn services_that_are_named_are_brought_up_together_instead_of_the_target() {
+        let call = |action, services: &[&str]| {
+            let services: Vec<String> = services.iter().map(|s| (*s).to_owned()).collect();
+            actor().command(&stack(), Deed { action, target: "ui", services: &services }, &[]).map(|c| c.join(" "))
+        };
+        let up = call(ActionKind::ComposeUp, &["redis"]).unwrap();
+        assert!(up.ends_with("up --detach --no-deps --no-build --pull never --no-recreate redis"), "{up}");
+        let up = call(ActionKind::ComposeUp, &["ui", "redis"]).unwrap();
+        assert!(up.ends_with("--no-recreate ui redis"), "{up}");
+        for (action, services) in [
+            (ActionKind::ComposeUp, ["redis", "scout"]),
+            (ActionKind::ComposeUp, ["redis", "sql"]),
+            (ActionKind::RecreateService, ["redis", "ui"]),
+            (ActionKind::RestartService, ["redis", "ui"]),
+        ] {
+            assert!(call(action, &services).is_err(), "{action} {services:?}");
         }
     }
 
@@ -319,16 +364,18 @@ mod tests {
             (nothing, ActionKind::ComposeDown, "", vec![]),
             (stack(), ActionKind::StopService, "ui", id),
         ] {
-            let error = actor().command(&stack, action, target, &before).unwrap_err();
+            let error = actor().command(&stack, Deed::new(action, target), &before).unwrap_err();
             assert!(!error.is_ambiguous(), "{error}");
-            assert!(actor().execute(&stack, action, target, &before, &held(), Duration::from_secs(1)).await.is_err());
+            assert!(
+                actor().execute(&stack, Deed::new(action, target), &before, &held(), Duration::from_secs(1)).await.is_err()
+            );
         }
     }
 
     #[tokio::test]
     async fn an_engine_that_is_not_there_did_nothing() {
         let (action, limit) = (ActionKind::StartService, Duration::from_secs(5));
-        let error = actor().execute(&stack(), action, "ui", &before("ui"), &held(), limit).await;
+        let error = actor().execute(&stack(), Deed::new(action, "ui"), &before("ui"), &held(), limit).await;
         assert!(!error.unwrap_err().is_ambiguous());
         let long = ActError::Timeout { after: Duration::from_secs(1) };
         assert!(long.is_ambiguous());

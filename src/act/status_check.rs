@@ -1,6 +1,6 @@
 //! The action that changes nothing: a fresh look, in words.
 
-use super::{ActError, Outcome, facts};
+use super::{ActError, Deed, Outcome, facts};
 use crate::api::stack::WicapStackSpec;
 use crate::observe::engine::Engine;
 
@@ -13,8 +13,8 @@ pub(super) fn command(project: &str) -> Vec<String> {
 ///
 /// # Errors
 /// Why the engine could not be asked.
-pub(super) async fn execute(engine: &Engine, stack: &WicapStackSpec, target: &str) -> Result<Outcome, ActError> {
-    let found = facts::now(engine, stack, target, &[]).await?;
+pub(super) async fn execute(engine: &Engine, stack: &WicapStackSpec, deed: Deed<'_>) -> Result<Outcome, ActError> {
+    let found = facts::now(engine, stack, deed, &[]).await?;
     let lines: Vec<_> = found.iter().map(|fact| format!("{}: {:?}", fact.service, fact.state)).collect();
     Ok(Outcome { exit_code: None, output: lines.join("\n") })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::time::Instant;
 
-use super::facts;
 use super::serving::brings_up;
+use super::{Deed, facts};
 use crate::api::action::{ActionKind, ContainerFact, Verification};
 use crate::api::stack::{ServiceState, WicapStackSpec};
 use crate::observe::engine::Engine;
@@ -143,8 +143,7 @@ pub fn hopeless(action: ActionKind, before: &[ContainerFact], after: &[Container
 
 /// What is looked for, and how long.
 pub(super) struct Wanted<'a> {
-    pub(super) action: ActionKind,
-    pub(super) target: &'a str,
+    pub(super) deed: Deed<'a>,
     pub(super) before: &'a [ContainerFact],
     pub(super) timeout: Duration,
     /// Whether the call has been answered. Otherwise its effect may still be to come, whatever is seen.
@@ -154,7 +153,7 @@ pub(super) struct Wanted<'a> {
 /// Looks until the postcondition holds, cannot hold any more, or the time is over: at once, at every event of the project, and every
 /// second.
 pub(super) async fn wait(engine: &Engine, stack: &WicapStackSpec, wanted: Wanted<'_>) -> Verification {
-    let Wanted { action, target, before, timeout, over } = wanted;
+    let Wanted { deed, before, timeout, over } = wanted;
     let deadline = Instant::now() + timeout;
     // From here on no event is lost, though the connection is only made when it is polled.
     let project = stack.compose.project.as_str();
@@ -173,13 +172,13 @@ pub(super) async fn wait(engine: &Engine, stack: &WicapStackSpec, wanted: Wanted
         // The last look too gets the time to be answered: it is the one that says what is missing, and where the time was over
         // before the first, it is the only one.
         let limit = deadline.max(Instant::now() + LOOK_AGAIN);
-        let looked = tokio::time::timeout_at(limit, facts::now(engine, stack, target, before)).await;
+        let looked = tokio::time::timeout_at(limit, facts::now(engine, stack, deed, before)).await;
         let missing = match looked {
             Ok(Ok(facts)) => {
                 after = facts;
-                match postcondition(action, before, &after) {
+                match postcondition(deed.action, before, &after) {
                     Ok(()) => return Verification { holds: true, message: seen(&after), after },
-                    Err(missing) => match hopeless(action, before, &after).filter(|_| over) {
+                    Err(missing) => match hopeless(deed.action, before, &after).filter(|_| over) {
                         Some(message) => return Verification { holds: false, message, after },
                         None => missing,
                     },
@@ -307,7 +306,7 @@ mod tests {
         let stack: WicapStackSpec = serde_json::from_value(stack).unwrap();
         let engine = Engine::new("/nonexistent.sock").unwrap();
         let timeout = Duration::from_millis(50);
-        let wanted = Wanted { action: A::ComposeDown, target: "", before: &[], timeout, over: true };
+        let wanted = Wanted { deed: Deed::new(A::ComposeDown, ""), before: &[], timeout, over: true };
         let seen = wait(&engine, &stack, wanted).await;
         assert!(!seen.holds && seen.after.is_empty() && seen.message.contains("could not be looked at"), "{seen:?}");
     }

@@ -43,6 +43,9 @@ pub struct ActionRunSpec {
     /// The service to do it to. Empty: every service the stack's spec lists (`compose_up`, `compose_down`, `status_check`).
     #[serde(default)]
     pub target: String,
+    /// What else the action is told.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
     /// The session in whose name it is asked.
     pub session: String,
     /// What led to it.
@@ -53,6 +56,23 @@ pub struct ActionRunSpec {
     /// True: authorise and say what would be done, and do nothing.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// What an action is told beside its target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Params {
+    /// Of `compose_up`: the services to bring up together, instead of the target, which is the one that is to be mended by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+}
+
+impl Params {
+    /// Whether nothing is told.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty()
+    }
 }
 
 /// The longest time that an action may be given.
@@ -169,10 +189,22 @@ impl ActionKind {
         !matches!(self, Self::StopService) && !self.takes_down()
     }
 
+    /// Whether it can be a step of a rollback: it may also take down what can be brought up again as it was.
+    #[must_use]
+    pub fn can_roll_back(self) -> bool {
+        self != Self::ComposeDownVolumes
+    }
+
     /// Whether it takes the whole project away.
     #[must_use]
     pub fn takes_down(self) -> bool {
         matches!(self, Self::ComposeDown | Self::ComposeDownVolumes)
+    }
+
+    /// Whether it can be told to act on several named services together.
+    #[must_use]
+    pub fn can_name_services(self) -> bool {
+        self == Self::ComposeUp
     }
 
     /// Whether the empty target, meaning every listed service, makes sense for it.
@@ -401,15 +433,10 @@ impl Object for ActionRun {
         check.object_name("spec.stack", &spec.stack);
         check.object_name("spec.session", &spec.session);
         check.target("spec.target", spec.action, &spec.target);
+        check.services("spec.params.services", spec.action, &spec.params.services);
         check.text("spec.cause.summary", &spec.cause.summary, 4096);
         if let Some(timeout) = spec.timeout {
-            check.positive("spec.timeout", timeout);
-            check.that(
-                timeout.to_std() <= MAX_TIMEOUT,
-                "spec.timeout",
-                format!("\"{timeout}\""),
-                "at most \"30m\": nothing else is done for the service meanwhile",
-            );
+            check.action_timeout("spec.timeout", timeout);
         }
         check.finish()
     }
@@ -430,5 +457,27 @@ mod tests {
         for kind in ActionKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
+    }
+
+    #[test]
+    fn only_an_up_can_name_services_and_each_of_them_once() {
+        let violations = |action: &str, services: &[&str]| {
+            let run: ActionRun = serde_json::from_value(serde_json::json!({
+                "apiVersion": "wicap.dev/v1alpha1", "kind": "ActionRun", "metadata": {"name": "a"},
+                "spec": {
+                    "stack": "s", "action": action, "target": "ui", "session": "n", "params": {"services": services},
+                    "cause": {"kind": "Operator", "summary": "test"},
+                },
+            }))
+            .unwrap();
+            run.validate().into_iter().map(|v| v.path).collect::<Vec<_>>()
+        };
+        assert!(violations("compose_up", &["redis", "ui"]).is_empty());
+        assert!(violations("restart_service", &[]).is_empty());
+        assert_eq!(violations("restart_service", &["redis"]), ["spec.params.services"]);
+        assert_eq!(
+            violations("compose_up", &["redis", "--volumes", "redis"]),
+            ["spec.params.services[1]", "spec.params.services[2]"]
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! What is read from the store is read leniently instead (an unknown field is dropped), so that an older process can read what
 //! a newer one wrote.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::validate::quoted;
@@ -53,7 +54,7 @@ pub fn manifest<K: Object>(document: &Value) -> Result<K, Vec<Violation>> {
         // A missing half would be reported as a missing field of the root; an empty one names the fields inside it.
         map.entry("metadata").or_insert_with(|| Value::Object(serde_json::Map::default()));
     }
-    let object: K = strict(&document).map_err(|v| vec![v])?;
+    let object: K = strict(&document, siblings::<K>).map_err(|v| vec![v])?;
     let mut violations = Vec::new();
     if !super::validate::is_object_name(object.name()) {
         let mut check = super::validate::Check::new();
@@ -64,14 +65,34 @@ pub fn manifest<K: Object>(document: &Value) -> Result<K, Vec<Violation>> {
     if violations.is_empty() { Ok(object) } else { Err(violations) }
 }
 
-/// Reads a value, unknown fields refused, every mistake with its path.
-fn strict<K: Object>(document: &Value) -> Result<K, Violation> {
-    let object: K = serde_path_to_error::deserialize(document).map_err(|e| {
+/// Reads a whole object as it was stored, with its status, and checks every rule.
+///
+/// # Errors
+/// As [`manifest`]; a mistake in the status too.
+pub fn recorded<K: Object>(document: &Value) -> Result<K, Vec<Violation>> {
+    let mut object: K = manifest(document)?;
+    if let Some(status) = document.get("status").filter(|status| !status.is_null()) {
+        *object.status_mut() = Some(value(status).map_err(|v| vec![v.under("status")])?);
+    }
+    Ok(object)
+}
+
+/// Reads a value that is no object of a kind: unknown fields are refused, and a mistake has its path.
+///
+/// # Errors
+/// The first mistake.
+pub fn value<T: DeserializeOwned>(document: &Value) -> Result<T, Violation> {
+    strict(document, |_| Vec::new())
+}
+
+/// Reads a value, unknown fields refused, every mistake with its path. `known` says which fields there are beside one.
+fn strict<T: DeserializeOwned>(document: &Value, known: impl Fn(&str) -> Vec<String>) -> Result<T, Violation> {
+    let object: T = serde_path_to_error::deserialize(document).map_err(|e| {
         let path = e.path().to_string();
         translate(&path, &e.into_inner().to_string(), document)
     })?;
     let mut unknown = None;
-    let _: Result<K, _> = serde_ignored::deserialize(document, |path| {
+    let _: Result<T, _> = serde_ignored::deserialize(document, |path| {
         let path = path.to_string();
         // The type says these two, so its deserialisation passes over them; `kind_of` has read them.
         if path != "apiVersion" && path != "kind" {
@@ -83,7 +104,7 @@ fn strict<K: Object>(document: &Value) -> Result<K, Violation> {
         // serde_ignored marks an optional level with `?`, and writes an index as a name.
         Some(path) => {
             let path = normal_path(&path.replace(".?", "").replace('?', ""));
-            let known = siblings::<K>(&path);
+            let known = known(&path);
             let expected = match known.as_slice() {
                 [] => "no such field".to_owned(),
                 names => format!("one of {}", names.join(", ")),
@@ -149,6 +170,11 @@ fn translate(path: &str, message: &str, document: &Value) -> Violation {
     let here = if path == "." { "(document)" } else { path };
     if let Some(field) = message.strip_prefix("missing field `").and_then(|m| m.strip_suffix('`')) {
         return Violation::new(at(field), "nothing", "a value: the field is required");
+    }
+    if let Some((field, expected)) = message.strip_prefix("unknown field `").and_then(|m| m.split_once("`, expected ")) {
+        // Where a type itself refuses a field, the path ends with it.
+        let there = if path.rsplit('.').next() == Some(field) { path.to_owned() } else { at(field) };
+        return Violation::new(there, "an unknown field", expected.replace('`', ""));
     }
     if let Some((found, expected)) = message.strip_prefix("unknown variant `").and_then(|m| m.split_once("`, expected ")) {
         return Violation::new(here, quoted(found), expected.replace('`', "\""));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// written in its shortest form, so that `"8h"` comes back as `"8h"`.
 ///
 /// It can be negative, so that a rule can say that it must not be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Duration {
     length: time::Duration,
     negative: bool,

@@ -4,7 +4,8 @@
 //! one thing. All kinds are cluster-scoped, in group [`GROUP`], version [`VERSION`].
 //!
 //! # Layout
-//! - [`stack`], [`session`], [`policy`], [`elevation`], [`action`], [`approval`], [`stop`], [`soak`]: the kinds
+//! - [`stack`], [`session`], [`policy`], [`elevation`], [`action`], [`approval`], [`stop`], [`soak`],
+//!   [`incident`]: the kinds
 //! - [`registry`]: the table of kinds, for code that does not know the kind beforehand
 //! - [`decode`]: strict reading of what people wrote, with the path of every mistake
 //! - [`duration`]: durations as they are written, such as `"30s"`
@@ -18,6 +19,7 @@ pub mod condition;
 pub mod decode;
 pub mod duration;
 pub mod elevation;
+pub mod incident;
 pub mod policy;
 pub mod reason;
 pub mod registry;

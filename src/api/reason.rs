@@ -12,7 +12,7 @@ pub const DRIFTED: &str = "Drifted";
 pub const ACTION_PLANNED: &str = "ActionPlanned";
 /// Planner: an action would be taken, but a gate denies it. The message names the gate, the object and what would be done.
 pub const ACTION_BLOCKED: &str = "ActionBlocked";
-/// Planner: the ladder is exhausted; a person is needed.
+/// Planner: the ladder is exhausted, or the service flaps; a person is needed. There is an Incident.
 pub const ESCALATED: &str = "Escalated";
 /// Planner: a service that was in drift has been as it should be for its stable spell.
 pub const RECOVERED: &str = "Recovered";

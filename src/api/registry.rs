@@ -6,6 +6,7 @@ use kube::CustomResourceExt;
 use super::action::ActionRun;
 use super::approval::Approval;
 use super::elevation::Elevation;
+use super::incident::Incident;
 use super::policy::ControlPolicy;
 use super::session::ControlSession;
 use super::soak::SoakRun;
@@ -39,7 +40,8 @@ macro_rules! for_each_kind {
             $crate::api::action::ActionRun,
             $crate::api::approval::Approval,
             $crate::api::stop::EmergencyStop,
-            $crate::api::soak::SoakRun
+            $crate::api::soak::SoakRun,
+            $crate::api::incident::Incident
         )
     };
 }
@@ -59,6 +61,7 @@ pub fn kinds() -> Vec<KindInfo> {
         row::<Approval>("Approval", "approvals"),
         row::<EmergencyStop>("EmergencyStop", "emergencystops"),
         row::<SoakRun>("SoakRun", "soakruns"),
+        row::<Incident>("Incident", "incidents"),
     ]
 }
 
@@ -95,6 +98,7 @@ mod tests {
             ("elevations elevation elev", "Elevation"),
             ("approvals approval", "Approval"),
             ("emergencystops stop stops", "EmergencyStop"),
+            ("incidents incident inc", "Incident"),
         ] {
             for word in words.split(' ') {
                 assert_eq!(find(word).map(|k| k.kind), Some(kind), "{word}");

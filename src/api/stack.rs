@@ -1,11 +1,13 @@
 //! WicapStack: a compose project to keep as it is declared.
 
+mod drift;
 mod probe;
 mod recovery;
 pub(in crate::api) mod rules;
 
+pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState, Severity};
 pub use probe::{HttpGet, Probe, TcpSocket};
-pub use recovery::{Backoff, LadderStep, OnConfigDrift, Recovery};
+pub use recovery::{Backoff, Flapping, LadderStep, OnConfigDrift, Recovery};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -179,6 +181,10 @@ pub struct WicapStackStatus {
     /// Ladder state of each service that has one. Written by the planner, before anything is done.
     #[serde(default)]
     pub recovery: Vec<RecoveryState>,
+    /// When the planner last decided otherwise than before: the time that its half of this status was decided at. Written by the
+    /// planner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Time>,
     /// The action that was asked for last, or that would be if nothing blocked it. Written by the planner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_action: Option<String>,
@@ -332,81 +338,6 @@ pub enum ProbeState {
     Passing,
     /// Failing.
     Failing,
-}
-
-/// One way in which a service is not as it should be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Drift {
-    /// The service.
-    pub service: String,
-    /// What is wrong.
-    pub kind: DriftKind,
-    /// Since when.
-    pub since: Time,
-    /// What was seen, for people.
-    pub evidence: String,
-}
-
-/// What is wrong with a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum DriftKind {
-    /// It should run and its container does not (exited, created, dead).
-    NotRunning,
-    /// It should run and has no container.
-    Missing,
-    /// It runs, and its health check or a probe fails.
-    Unhealthy,
-    /// It is paused.
-    Paused,
-    /// The engine restarts it over and over.
-    Restarting,
-    /// It should be stopped and runs.
-    ShouldBeStopped,
-    /// Its configuration is not what the compose file now gives.
-    ConfigDrift,
-}
-
-/// Where a service stands on its ladder. Stored before the action it led to, so that no restart of a controller forgets it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RecoveryState {
-    /// The service.
-    pub service: String,
-    /// Number of this episode: one more for each drift that began after a stable spell. Part of the action's name.
-    #[serde(default)]
-    pub episode: i64,
-    /// Index of the ladder step that was taken last.
-    #[serde(default)]
-    pub step: u32,
-    /// Attempts made at that step.
-    #[serde(default)]
-    pub attempts: u32,
-    /// Actions taken in this episode.
-    #[serde(default)]
-    pub total: u32,
-    /// Nothing is done for the service before this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backoff_until: Option<Time>,
-    /// Since when the service has been well again; the ladder is reset when that is long enough ago.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable_since: Option<Time>,
-    /// Name of the last ActionRun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_action: Option<String>,
-    /// Since when a person has been called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub escalated_at: Option<Time>,
-}
-
-/// Why a planned action is not taken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BlockedBy {
-    /// The gate that denied it.
-    pub gate: String,
-    /// In words, with the object and field that decided.
-    pub message: String,
 }
 
 impl ServiceSpec {

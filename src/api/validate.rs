@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Component, Path};
 
 use super::Duration;
-use super::action::ActionKind;
+use super::action::{ActionKind, MAX_TIMEOUT};
 
 /// One broken rule: which field, what was found there and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,18 @@ impl Violation {
     /// A violation at `path`.
     pub fn new(path: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { path: path.into(), found: found.into(), expected: expected.into() }
+    }
+
+    /// The same in a part of a larger document, which lies there at `path`.
+    #[must_use]
+    pub fn under(mut self, path: &str) -> Self {
+        let beyond = self.path.starts_with('[');
+        self.path = match self.path.as_str() {
+            "" | "." | "(document)" => path.to_owned(),
+            inner if beyond => format!("{path}{inner}"),
+            inner => format!("{path}.{inner}"),
+        };
+        self
     }
 }
 
@@ -137,6 +149,29 @@ impl Check {
         self.service(path, target);
         let fits = action.can_target_service();
         self.that(fits, path, quoted(target), format!("nothing: {action} acts on the whole stack"));
+    }
+
+    /// The time that an action is given.
+    pub fn action_timeout(&mut self, path: &str, timeout: Duration) {
+        self.positive(path, timeout);
+        let expected = "at most \"30m\": nothing else is done for the service meanwhile";
+        self.that(timeout.to_std() <= MAX_TIMEOUT, path, shown(timeout), expected);
+    }
+
+    /// The services that an action is told to act on together, each once.
+    pub fn services(&mut self, path: &str, action: ActionKind, services: &[String]) {
+        let found = || services.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ");
+        let fits = services.is_empty() || action.can_name_services();
+        self.that(fits, path, found(), format!("nothing: {action} is not told services"));
+        for (i, service) in services.iter().enumerate() {
+            self.service(&format!("{path}[{i}]"), service);
+            self.that(
+                !services[..i].contains(service),
+                format!("{path}[{i}]"),
+                format!("{} a second time", quoted(service)),
+                "each service once",
+            );
+        }
     }
 
     /// A text that says something and fits on a line or a few.

@@ -4,7 +4,7 @@
 //! a kind that is added to [`crate::api::registry`] is known to every verb.
 //!
 //! # Layout
-//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `redact`, `crds`, `version`:
+//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `replay`, `redact`, `crds`, `version`:
 //!   one file a verb
 //! - `store`: the verbs on a store as a whole: `snapshot`, `copy`, `init-roles`
 //! - `operator`: who runs the command
@@ -31,6 +31,7 @@ mod operator;
 mod policy;
 pub mod print;
 mod redact;
+mod replay;
 mod stop;
 mod store;
 mod target;
@@ -88,6 +89,8 @@ enum Verb {
     Audit(audit::Audit),
     /// Save or copy the store as a whole, or set up who may write what
     Store(store::Store),
+    /// Run the planner over recorded or hand-written observations and print its decisions; no store is needed
+    Replay(replay::Replay),
     /// Take secrets out of standard input
     Redact(redact::Redact),
     /// Print or write the CustomResourceDefinitions
@@ -127,6 +130,7 @@ impl Cli {
         match &self.verb {
             Verb::Crds(crds) => crds.run(io),
             Verb::Redact(redact) => redact.run(io),
+            Verb::Replay(replay) if replay.records().is_none() => replay.run(io),
             Verb::Store(whole) => whole.run(&self.store, io).await,
             Verb::Version(version) if !version.asks_the_store() => version.run(None, io).await,
             verb => {
@@ -144,6 +148,10 @@ impl Cli {
                     Verb::Deny(deny) => deny.run(&store, io).await,
                     Verb::Policy(policy) => policy.run(&store, io).await,
                     Verb::Audit(audit) => audit.run(&store, io).await,
+                    Verb::Replay(replay) => match replay.records() {
+                        Some(stack) => replay.record(stack, &store, io).await,
+                        None => replay.run(io),
+                    },
                     Verb::Version(version) => version.run(Some(&store), io).await,
                     Verb::Store(whole) => whole.run(&self.store, io).await,
                     Verb::Crds(crds) => crds.run(io),
@@ -204,6 +212,10 @@ mod tests {
             "store",
             "store snapshot",
             "store copy --from embedded",
+            "replay",
+            "replay a --record b",
+            "replay a -o b",
+            "replay --between --record b",
             "store init-roles everybody",
             "store init-roles -o xml",
             "store init-roles --role-prefix=",

@@ -66,6 +66,7 @@ struct Question {
     stack: WicapStack,
     action: ActionKind,
     target: String,
+    services: Vec<String>,
     session: String,
     run: Option<String>,
 }
@@ -96,6 +97,7 @@ impl Explain {
             stack: &question.stack,
             action: question.action,
             target: &question.target,
+            services: &question.services,
             session: &question.session,
             run: question.run.as_deref(),
             planning: false,
@@ -135,8 +137,8 @@ impl Explain {
         if let Some(name) = &self.run {
             let run = store.api::<ActionRun>().get(name).await?;
             let stack = store.api::<WicapStack>().get(&run.spec.stack).await?;
-            let (target, session) = (run.spec.target, run.spec.session);
-            return Ok(Question { stack, action: run.spec.action, target, session, run: Some(name.clone()) });
+            let (target, services, session) = (run.spec.target, run.spec.params.services, run.spec.session);
+            return Ok(Question { stack, action: run.spec.action, target, services, session, run: Some(name.clone()) });
         }
         let Some(action) = self.action else { return Err(Error::Usage("--action is missing".to_owned())) };
         let stack = match (&self.stack, &self.session) {
@@ -146,7 +148,7 @@ impl Explain {
         };
         let stack = store.api::<WicapStack>().get(&stack).await?;
         let (target, session) = (self.target.clone().unwrap_or_default(), self.session.clone().unwrap_or_default());
-        Ok(Question { stack, action, target, session, run: None })
+        Ok(Question { stack, action, target, services: Vec::new(), session, run: None })
     }
 }
 

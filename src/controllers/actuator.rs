@@ -32,7 +32,7 @@ use self::claim::{Claimed, Claims, Look, Question, step, time_limit};
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::act::serving::{self, Word};
-use crate::act::{ActError, Actor, precondition};
+use crate::act::{ActError, Actor, Deed, precondition};
 use crate::api::action::{ActionPhase, ActionRun, ActionRunStatus, Claim, StepKind, Verification};
 use crate::api::approval::Approval;
 use crate::api::session::ControlSession;
@@ -143,10 +143,10 @@ impl Actuator {
 
     async fn claim(&self, run: &ActionRun) -> Result<Claimed, claim::Error> {
         let look = async |stack: &WicapStack, run: &ActionRun| {
-            let (action, target) = (run.spec.action, &run.spec.target);
-            let before = self.actor.facts(&stack.spec, target).await?;
-            let command = match precondition(action, &before) {
-                Ok(()) => Ok(self.actor.command(&stack.spec, action, target, &before)?),
+            let deed = Deed::from(&run.spec);
+            let before = self.actor.facts(&stack.spec, deed).await?;
+            let command = match precondition(deed.action, &before) {
+                Ok(()) => Ok(self.actor.command(&stack.spec, deed, &before)?),
                 Err(why) => Err(why),
             };
             Ok(Look { before, command })
@@ -213,7 +213,7 @@ impl Actuator {
     ) -> Result<Verification, String> {
         let before = run.status.as_ref().map(|s| s.before.as_slice()).unwrap_or_default();
         let seen = async {
-            let seen = self.actor.verify(&stack.spec, run.spec.action, &run.spec.target, before, timeout, over).await;
+            let seen = self.actor.verify(&stack.spec, Deed::from(&run.spec), before, timeout, over).await;
             if seen.holds && serving::brings_up(run.spec.action) { self.until_it_serves(stack, seen).await } else { seen }
         };
         tokio::select! {
@@ -273,7 +273,7 @@ impl Actuator {
         tracing::info!(name = run.name(), action = %spec.action, target = spec.target, "executing");
         let timeout = time_limit(&run, &[]);
         let mut status = run.status.clone().unwrap_or_default();
-        let outcome = self.actor.execute(&stack.spec, spec.action, &spec.target, &status.before, held, timeout).await;
+        let outcome = self.actor.execute(&stack.spec, Deed::from(spec), &status.before, held, timeout).await;
         let now = self.context.store.clock().now();
         let mut happened = true;
         if let Some(executed) = status.steps.last_mut() {

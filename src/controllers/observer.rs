@@ -26,6 +26,7 @@ use crate::observe::compose::ConfigCache;
 use crate::observe::engine::Engine;
 use crate::observe::observation::{Seen, changed, observe};
 use crate::observe::probe::ProbeSet;
+use crate::plan::ladder::{COUNT_APART, counts_observations};
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
 
@@ -186,7 +187,11 @@ impl Observer {
                 let due = old
                     .and_then(|s| s.observed_at)
                     .is_none_or(|at| elapsed(at, now) >= HEARTBEAT || last_end.is_some_and(|end| at <= end && end < now));
-                if changed(old, &new) || due {
+                let counts = || {
+                    let apart = old.and_then(|s| s.observed_at).is_none_or(|at| elapsed(at, now) >= COUNT_APART);
+                    apart && counts_observations(&stored.spec, &new)
+                };
+                if changed(old, &new) || due || counts() {
                     before = Some(old.cloned());
                     *status = new;
                     status.observed_at = Some(now);

@@ -1,11 +1,11 @@
 //! Planner: reads what is declared, observed and permitted, lets [`crate::plan`] decide, and writes the decision down.
 //!
 //! The ladder's counters and the ActionRuns they led to are written in one transaction that compares the status they were decided
-//! on: an attempt is counted if and only if its action exists.
+//! on: an attempt is counted if and only if its action exists. So are an escalation and its Incident: a person is called once.
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef};
@@ -14,16 +14,17 @@ use tokio_util::sync::CancellationToken;
 use super::runtime::{ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::ActionRun;
+use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
 use crate::api::stack::{WicapStack, WicapStackStatus};
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::{API_VERSION, Object, Time, condition, elapsed};
-use crate::plan::decide::{Inputs, Note, Plan, Proposal, decide};
+use crate::plan::decide::{Inputs, Note, Plan, decide};
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
 
-/// Label on an ActionRun: the stack it acts on.
+/// Label on an ActionRun or an Incident: the stack it is about.
 pub const STACK_LABEL: &str = "wicap.dev/stack";
 
 /// Runs the planner until `shutdown`.
@@ -44,17 +45,19 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let policies = sources.watch::<ControlPolicy>(move |_| every());
             let stops = sources
                 .watch::<EmergencyStop>(move |s| if s.name() == stop::ALL { all() } else { vec![ObjectRef::new(s.name())] });
-            let ready = futures::future::try_join4(
+            let incidents = sources.watch::<Incident>(|i| vec![ObjectRef::new(&i.spec.stack)]);
+            let ready = futures::future::try_join5(
                 sessions.wait_until_ready(),
                 actions.wait_until_ready(),
                 policies.wait_until_ready(),
                 stops.wait_until_ready(),
+                incidents.wait_until_ready(),
             );
             if ready.await.is_err() {
                 return;
             }
             let recorder = Recorder::new(context.store.clone(), name, &context.host);
-            let planner = Arc::new(Planner { context, fence, recorder, sessions, actions, policies, stops });
+            let planner = Arc::new(Planner { context, fence, recorder, sessions, actions, policies, stops, incidents });
             sources.run(planner, ending, |stack, planner| async move { planner.reconcile(&stack).await }).await;
         }
     })
@@ -69,6 +72,7 @@ struct Planner {
     actions: reflector::Store<ActionRun>,
     policies: reflector::Store<ControlPolicy>,
     stops: reflector::Store<EmergencyStop>,
+    incidents: reflector::Store<Incident>,
 }
 
 impl Planner {
@@ -83,10 +87,18 @@ impl Planner {
         let mut stops = of_stack(&self.stops, |_| true);
         // What is asked for while only the file says stop would be denied, and count as an attempt that did not help.
         stops.extend(self.context.stop_file.as_stop());
+        let incidents = of_stack(&self.incidents, |i| i.spec.stack == stack.name());
         let now = self.context.store.clock().now();
-        let plan =
-            decide(&Inputs { stack, sessions: &sessions, policies: &policies, stops: &stops, actions: &actions, now });
-        self.write(stack, &plan, now).await?;
+        let plan = decide(&Inputs {
+            stack,
+            sessions: &sessions,
+            policies: &policies,
+            stops: &stops,
+            actions: &actions,
+            incidents: &incidents,
+            now,
+        });
+        self.write(stack, &plan, &incidents, now).await?;
         for note in &plan.notes {
             let severity = if matches!(note, Note::Planned { .. } | Note::Recovered { .. }) {
                 Severity::Normal
@@ -112,16 +124,32 @@ impl Planner {
         Ok(())
     }
 
-    async fn write(&self, stack: &WicapStack, plan: &Plan, now: Time) -> Result<(), ReconcileError> {
+    async fn write(&self, stack: &WicapStack, plan: &Plan, incidents: &[Incident], now: Time) -> Result<(), ReconcileError> {
         let mut planned = stack.clone();
         let status = planned.status.get_or_insert_default();
         carry(status, plan, stack.meta().generation, now);
-        if stack.status.as_ref() == planned.status.as_ref() && plan.proposals.is_empty() {
+        let nothing = plan.proposals.is_empty() && plan.opened.is_empty() && plan.followed.is_empty();
+        if nothing && stack.status.as_ref() == planned.status.as_ref() {
             return Ok(());
         }
+        planned.status.get_or_insert_default().decided_at = Some(now);
         let mut transaction = self.context.store.transaction().fence(&self.fence).put_status(&planned)?;
         for proposal in &plan.proposals {
-            transaction = transaction.create(&action_run(stack, proposal))?;
+            let mut run = ActionRun::new(&proposal.name, proposal.spec.clone());
+            belongs_to(stack, run.meta_mut());
+            transaction = transaction.create(&run)?;
+        }
+        for opened in &plan.opened {
+            let mut incident = Incident::new(&opened.name, opened.spec.clone());
+            belongs_to(stack, incident.meta_mut());
+            transaction = transaction.create(&incident)?;
+        }
+        for followed in &plan.followed {
+            if let Some(incident) = incidents.iter().find(|i| i.name() == followed.name) {
+                let mut incident = incident.clone();
+                incident.status = Some(followed.status.clone());
+                transaction = transaction.put_status(&incident)?;
+            }
         }
         transaction.commit().await?;
         for proposal in &plan.proposals {
@@ -155,11 +183,10 @@ fn carry(status: &mut WicapStackStatus, plan: &Plan, generation: Option<i64>, no
     }
 }
 
-/// The ActionRun of a proposal, owned by its stack.
-fn action_run(stack: &WicapStack, proposal: &Proposal) -> ActionRun {
-    let mut run = ActionRun::new(&proposal.name, proposal.spec.clone());
-    run.metadata.labels = Some([(STACK_LABEL.to_owned(), stack.name().to_owned())].into());
-    run.metadata.owner_references = Some(vec![OwnerReference {
+/// What the planner makes for a stack is the stack's, and goes with it.
+fn belongs_to(stack: &WicapStack, meta: &mut ObjectMeta) {
+    meta.labels = Some([(STACK_LABEL.to_owned(), stack.name().to_owned())].into());
+    meta.owner_references = Some(vec![OwnerReference {
         api_version: API_VERSION.to_owned(),
         kind: WicapStack::kind(&()).into_owned(),
         name: stack.name().to_owned(),
@@ -167,7 +194,6 @@ fn action_run(stack: &WicapStack, proposal: &Proposal) -> ActionRun {
         controller: Some(true),
         block_owner_deletion: None,
     }]);
-    run
 }
 
 fn of_stack<K: Object>(cache: &reflector::Store<K>, wanted: impl Fn(&K) -> bool) -> Vec<K> {

@@ -256,7 +256,7 @@ fn judge(stack: &WicapStack, seen: &Seen<'_>, status: &mut WicapStackStatus, now
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::stack::{Drift, DriftKind};
+    use crate::api::stack::{Drift, DriftKind, Severity};
     use serde_json::json;
 
     fn at(second: i64) -> Time {
@@ -480,7 +480,13 @@ mod tests {
     #[test]
     fn what_the_planner_wrote_stays() {
         let mut stack = stack();
-        let drift = Drift { service: "ui".to_owned(), kind: DriftKind::Missing, since: at(1), evidence: "e".to_owned() };
+        let drift = Drift {
+            service: "ui".to_owned(),
+            kind: DriftKind::Missing,
+            severity: Severity::Critical,
+            since: at(1),
+            evidence: "e".to_owned(),
+        };
         let mut old = WicapStackStatus {
             drift: vec![drift],
             observed_at: Some(at(5)),

@@ -65,6 +65,8 @@ pub struct Request<'a> {
     pub action: ActionKind,
     /// The service, or `""` for every managed service of the stack.
     pub target: &'a str,
+    /// The services that the action is told to act on together, instead of the target.
+    pub services: &'a [String],
     /// Name of the session in whose name it is asked; `""` when there is none.
     pub session: &'a str,
     /// Name of the ActionRun that is being claimed, which does not stand in its own way.
@@ -151,10 +153,11 @@ pub fn approval<'a>(request: &'a Request<'a>, facts: &'a Facts<'a>) -> Option<&'
 pub fn digest(run: &ActionRun, stack: &WicapStack) -> String {
     let spec = &run.spec;
     let asked = serde_json::json!([
-        "wicap.dev/approval/v1",
+        "wicap.dev/approval/v2",
         run.metadata.uid,
         spec.action,
         spec.target,
+        spec.params,
         spec.timeout,
         spec.dry_run,
         spec.session,
@@ -177,6 +180,13 @@ pub(super) fn in_flight(run: &ActionRun, planning: bool) -> bool {
     let phase = phase(run);
     let under_way = phase == ActionPhase::Running || (planning && phase.is_asked());
     run.spec.action.changes() && !run.spec.dry_run && under_way
+}
+
+/// Whether an action touches the service. What touches the whole stack touches each, and each touches the whole stack.
+pub(super) fn touches(run: &ActionRun, service: &str) -> bool {
+    let target = run.spec.target.as_str();
+    let named = || run.spec.params.services.iter().any(|s| s == service);
+    target.is_empty() || service.is_empty() || target == service || named()
 }
 
 pub(super) fn phase(run: &ActionRun) -> ActionPhase {

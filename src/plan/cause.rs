@@ -1,5 +1,6 @@
 //! Whether the cause of an action still stands when it is about to be done.
 
+use super::authorise::touches;
 use super::drift::{detect, is_stale};
 use crate::api::Time;
 use crate::api::action::{ActionRun, CauseKind};
@@ -26,7 +27,7 @@ pub fn standing(run: &ActionRun, stack: &WicapStack, now: Time) -> Standing {
     let about = |service: &str| run.spec.target.is_empty() || run.spec.target == service;
     let seen =
         |name: &str| stack.status.as_ref().and_then(|s| s.service(name)).is_some_and(|s| s.state != ServiceState::Unknown);
-    let all_seen = stack.spec.services.iter().filter(|s| about(&s.name)).all(|s| seen(&s.name));
+    let all_seen = stack.spec.services.iter().filter(|s| touches(run, &s.name)).all(|s| seen(&s.name));
     if is_stale(stack.status.as_ref(), now) || !all_seen {
         return Standing::Unknown;
     }

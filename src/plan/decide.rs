@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::drift::is_stale;
+use super::incident::{Followed, Opened};
 use super::pass::{Pass, escalated};
-use crate::api::Time;
 use crate::api::action::{ActionKind, ActionRun, ActionRunSpec};
+use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::reason;
-use crate::api::session::ControlSession;
+use crate::api::session::{ControlSession, Mode};
 use crate::api::stack::{BlockedBy, Drift, DriftKind, RecoveryState, WicapStack};
 use crate::api::stop::EmergencyStop;
+use crate::api::{Object, Time};
 
 /// How long an action that was asked for may take to appear in the list of actions. A watch delivers it within milliseconds; two
 /// seconds leave room for a slow store.
@@ -29,6 +33,8 @@ pub struct Inputs<'a> {
     pub stops: &'a [EmergencyStop],
     /// The actions.
     pub actions: &'a [ActionRun],
+    /// The incidents.
+    pub incidents: &'a [Incident],
     /// The time.
     pub now: Time,
 }
@@ -51,6 +57,10 @@ pub struct Plan {
     pub recovery: Vec<RecoveryState>,
     /// What to ask for.
     pub proposals: Vec<Proposal>,
+    /// Incidents to create, no earlier than the plan's recovery states are persisted.
+    pub opened: Vec<Opened>,
+    /// Statuses of incidents that have changed.
+    pub followed: Vec<Followed>,
     /// The first action that is proposed, or else blocked, or else waited for: `start_service processor`.
     pub planned_action: Option<String>,
     /// Why the planned action is not proposed, when a gate denies it.
@@ -61,6 +71,39 @@ pub struct Plan {
     pub escalated: Vec<String>,
     /// The earliest moment at which time alone changes the plan.
     pub next: Option<Time>,
+    /// What was decided about each service that is not as it should be, in the order in which they were looked at. Empty when
+    /// all is as it should be.
+    pub decisions: Vec<Decision>,
+}
+
+/// What was decided about a service, or about the whole stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// In one word.
+    pub kind: DecisionKind,
+    /// The action that is asked for, blocked, or waited with.
+    pub action: Option<ActionKind>,
+    /// The service; `""` for the whole stack.
+    pub target: String,
+    /// In one line, for people.
+    pub reason: String,
+    /// When time alone may change it.
+    pub until: Option<Time>,
+}
+
+/// A decision in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum DecisionKind {
+    /// The action is asked for.
+    Act,
+    /// Nothing is done yet, or any more.
+    Wait,
+    /// A person is called, once.
+    Escalate,
+    /// The action is asked for in a Shadow session: it will be said, and not done.
+    Shadow,
+    /// A gate denies the action.
+    Blocked,
 }
 
 /// Something to tell people about. The service is `""` for the whole stack.
@@ -149,6 +192,22 @@ impl Note {
     }
 }
 
+/// The session in whose name is planned for a stack: of those in force the one that may do most.
+pub fn session_for<'a>(
+    stack: &str,
+    sessions: impl IntoIterator<Item = &'a ControlSession>,
+    now: Time,
+) -> Option<&'a ControlSession> {
+    let rank = |mode: Mode| match mode {
+        Mode::Assist => 0,
+        Mode::Canary => 1,
+        Mode::Shadow => 2,
+        Mode::Monitor => 3,
+    };
+    let in_force = sessions.into_iter().filter(|s| s.spec.stack == stack && s.in_force(now));
+    in_force.min_by_key(|s| (rank(s.spec.mode), s.name()))
+}
+
 /// Decides what is to be done about the stack now.
 ///
 /// A stack that was never observed, or too long ago, is left alone: its recovery states stay as they are.
@@ -159,7 +218,15 @@ pub fn decide(inputs: &Inputs<'_>) -> Plan {
         Some(status) => Pass::new(inputs, status).run(),
         None => {
             let recovery = status.map(|s| s.recovery.clone()).unwrap_or_default();
-            Plan { escalated: escalated(&inputs.stack.spec, &recovery), recovery, ..Plan::default() }
+            let drift = status.map(|s| s.drift.as_slice()).unwrap_or_default();
+            let decisions = vec![Decision {
+                kind: DecisionKind::Wait,
+                action: None,
+                target: String::new(),
+                reason: "the stack was not observed, or too long ago to say anything".to_owned(),
+                until: None,
+            }];
+            Plan { escalated: escalated(&inputs.stack.spec, &recovery, drift), recovery, decisions, ..Plan::default() }
         }
     }
 }

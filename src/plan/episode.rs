@@ -7,13 +7,19 @@
 //!                          └────────────────────┘ counters stay: flapping climbs the ladder
 //! ```
 //!
+//! When a person was called, the next episode begins with a drift of a kind that nobody was called for yet, and with a fresh ladder; a
+//! kind that somebody was called for stays quiet until the service has been well for its stable spell. There are few kinds, so the
+//! actions of a troubled spell are bounded. An operator who acknowledges an incident begins a new episode in every respect.
+//!
 //! An episode belongs to one desired state: when an operator changes it after actions were taken, the next episode begins,
 //! so that a stack that could not be brought up can still be stopped.
 
 use super::drift::{calls_for_action, is_well};
-use super::ladder::fnv1a;
+use super::ladder::{COUNT_APART, counts, fnv1a};
 use crate::api::action::ActionKind;
-use crate::api::stack::{DesiredState, Drift, RecoveryState, ServiceSpec, ServiceState, WicapStack, WicapStackStatus};
+use crate::api::stack::{
+    DesiredState, Drift, DriftKind, RecoveryState, ServiceSpec, ServiceState, WicapStack, WicapStackStatus,
+};
 use crate::api::{Object, Time, after};
 
 /// The entry of the whole stack among the recovery states.
@@ -33,8 +39,19 @@ pub(super) struct Tracked {
     pub(super) resets: Vec<Time>,
 }
 
-/// Brings the stored recovery states up to `now`.
-pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drift], now: Time) -> Tracked {
+/// What the recovery states are brought up to date with.
+pub(super) struct Seen<'a> {
+    pub(super) stack: &'a WicapStack,
+    pub(super) status: &'a WicapStackStatus,
+    pub(super) drift: &'a [Drift],
+    /// Whether an incident of the service is being acknowledged.
+    pub(super) acknowledged: &'a dyn Fn(&str) -> bool,
+    pub(super) now: Time,
+}
+
+/// Brings the stored recovery states up to now.
+pub(super) fn track(seen: &Seen<'_>) -> Tracked {
+    let Seen { stack, status, drift, acknowledged, now } = *seen;
     let mut out = Tracked { recovery: Vec::new(), recovered: Vec::new(), resets: Vec::new() };
     let stored = |service: &str| status.recovery.iter().find(|r| r.service == service).cloned();
     let in_drift =
@@ -66,11 +83,30 @@ pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drif
             || (drifts && spec.managed).then(|| RecoveryState { service: spec.name.clone(), ..RecoveryState::default() });
         let Some(mut entry) = stored(&spec.name).or_else(fresh) else { continue };
         begin_anew_for_another_desired_state(stack, &mut entry);
+        if acknowledged(&spec.name) {
+            begin_anew(&mut entry);
+            entry.acknowledged_at = Some(now);
+        }
+        let kind = drift.iter().find(|d| d.service == spec.name).map(|d| d.kind).filter(|_| drifts);
+        if entry.escalated_at.is_some() && kind.is_some_and(|kind| !entry.exhausted.contains(&kind)) {
+            let exhausted = std::mem::take(&mut entry.exhausted);
+            begin_anew(&mut entry);
+            entry.exhausted = exhausted;
+        }
         let observed = status.service(&spec.name).filter(|s| s.state != ServiceState::Unknown);
         if drifts {
             entry.stable_since = None;
+            if spec.managed && entry.escalated_at.is_none() && counts(stack.spec.recovery(spec)) {
+                count(&mut entry, status.observed_at);
+            }
         } else if let Some(observed) = observed {
-            let troubled = entry.total > 0 || entry.escalated_at.is_some() || in_drift(&status.drift, &spec.name);
+            if is_well(&stack.spec, observed) {
+                (entry.observations, entry.counted_at) = (0, None);
+            }
+            let troubled = entry.total > 0
+                || entry.escalated_at.is_some()
+                || !entry.exhausted.is_empty()
+                || in_drift(&status.drift, &spec.name);
             if troubled && entry.stable_since.is_none() {
                 entry.stable_since = Some(now);
             }
@@ -100,6 +136,15 @@ pub(super) fn track(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drif
     out
 }
 
+/// Counts an observation that found the service in drift, unless it is the one that was counted last, or of the same moment.
+fn count(entry: &mut RecoveryState, observed_at: Option<Time>) {
+    let Some(observed_at) = observed_at else { return };
+    if entry.counted_at.is_none_or(|counted| observed_at >= after(counted, COUNT_APART)) {
+        entry.observations = entry.observations.saturating_add(1);
+        entry.counted_at = Some(observed_at);
+    }
+}
+
 /// Resets the entry when its stable spell is complete; says when it will be otherwise.
 fn settle(entry: &mut RecoveryState, reset_after: std::time::Duration, now: Time, resets: &mut Vec<Time>) -> bool {
     let Some(end) = entry.stable_since.map(|since| after(since, reset_after)) else { return false };
@@ -115,6 +160,7 @@ fn begin_anew(entry: &mut RecoveryState) {
     *entry = RecoveryState {
         service: std::mem::take(&mut entry.service),
         episode: entry.episode.max(1).saturating_add(1),
+        acknowledged_at: entry.acknowledged_at,
         ..RecoveryState::default()
     };
 }
@@ -122,8 +168,9 @@ fn begin_anew(entry: &mut RecoveryState) {
 /// The last action's name tells which desired state the episode belongs to: only a stopped stack has its services stopped.
 fn begin_anew_for_another_desired_state(stack: &WicapStack, entry: &mut RecoveryState) {
     let stop = name(stack, &entry.service, ActionKind::StopService, entry.episode.max(1), entry.total);
-    let stopping = entry.last_action.as_ref() == Some(&stop);
-    let begun = entry.total > 0 || entry.escalated_at.is_some();
+    // A rollback may stop a service to bring it up afresh.
+    let stopping = entry.last_action.as_ref() == Some(&stop) && !entry.rollback;
+    let begun = entry.total > 0 || entry.escalated_at.is_some() || !entry.exhausted.is_empty();
     if begun && stopping != (stack.spec.desired_state == DesiredState::Stopped) {
         begin_anew(entry);
     }
@@ -134,6 +181,18 @@ fn begin_anew_for_another_desired_state(stack: &WicapStack, entry: &mut Recovery
 /// It is a function of what the action is, so that asking twice asks once. What a name cannot hold is replaced, and a hash
 /// of the service's name is added then, so that services that differ only in such characters keep names of their own.
 pub(super) fn name(stack: &WicapStack, service: &str, action: ActionKind, episode: i64, total: u32) -> String {
+    named(stack, service, action.as_str(), &format!("{episode}-{total}"))
+}
+
+/// Name of the incident of an episode, `{stack}-{service}-{kind}-{uid}-{episode}`.
+pub(super) fn incident_name(stack: &WicapStack, service: &str, kind: DriftKind, episode: i64) -> String {
+    let kind = format!("{kind:?}");
+    let begins = |i: usize, c: char| i > 0 && c.is_ascii_uppercase();
+    let words: String = kind.char_indices().flat_map(|(i, c)| begins(i, c).then_some('-').into_iter().chain([c])).collect();
+    named(stack, service, &words, &episode.to_string())
+}
+
+fn named(stack: &WicapStack, service: &str, what: &str, number: &str) -> String {
     let clean = |text: &str| -> String {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         text.to_lowercase().chars().map(|c| if allowed(c) { c } else { '-' }).collect()
@@ -142,7 +201,7 @@ pub(super) fn name(stack: &WicapStack, service: &str, action: ActionKind, episod
     let of: String = if service.is_empty() { "stack".into() } else { clean(service).chars().take(63).collect() };
     let uid: String = stack.metadata.uid.as_deref().map(clean).unwrap_or_default().chars().take(5).collect();
     let uid = if uid.is_empty() { "00000".to_owned() } else { uid };
-    let mut tail = format!("-{of}-{}-{uid}-{episode}-{total}", clean(action.as_str()));
+    let mut tail = format!("-{of}-{}-{uid}-{number}", clean(what));
     let head = clean(stack.name());
     if head != stack.name() || (of != service && !service.is_empty()) || service == "stack" {
         tail.push_str(&format!("-{:04x}", fnv1a([service.as_bytes()]) & 0xffff));
@@ -155,7 +214,6 @@ pub(super) fn name(stack: &WicapStack, service: &str, action: ActionKind, episod
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::stack::DriftKind;
     use crate::api::validate::is_object_name;
     use crate::plan::drift::detect;
     use crate::plan::fixtures::{at, service, stack};
@@ -169,7 +227,8 @@ mod tests {
         let status = s.status.as_mut().unwrap();
         status.observed_at = Some(at(now));
         let drift = detect(s, at(now));
-        let out = track(s, s.status.as_ref().unwrap(), &drift, at(now));
+        let (status, acknowledged) = (s.status.as_ref().unwrap(), &|_: &str| false);
+        let out = track(&Seen { stack: s, status, drift: &drift, acknowledged, now: at(now) });
         let status = s.status.as_mut().unwrap();
         (status.drift, status.recovery) = (drift, out.recovery.clone());
         out
@@ -219,6 +278,27 @@ mod tests {
     }
 
     #[test]
+    fn observations_that_find_a_service_in_drift_are_counted_until_it_is_well() {
+        let mut s = stack(&[("ui", ServiceState::Exited)]);
+        let counted = |s: &mut WicapStack, now| tracked(s, now).recovery[0].observations;
+        assert_eq!(counted(&mut s, 0), 0, "its ladder counts nothing");
+        s.spec.defaults.recovery.ladder[0].after_observations = 3;
+        assert_eq!([0, 0, 999, 1000, 1500, 2000].map(|now| counted(&mut s, now)), [1, 1, 1, 2, 2, 3]);
+        service(&mut s, "ui").state = ServiceState::Unknown;
+        assert_eq!(counted(&mut s, 5000), 3);
+        service(&mut s, "ui").state = ServiceState::Starting;
+        assert_eq!(counted(&mut s, 6000), 3, "it is not well yet");
+        service(&mut s, "ui").state = ServiceState::Unhealthy;
+        assert_eq!(counted(&mut s, 7000), 4);
+        service(&mut s, "ui").state = ServiceState::Running;
+        assert_eq!(counted(&mut s, 8000), 0);
+        service(&mut s, "ui").state = ServiceState::Exited;
+        assert_eq!(counted(&mut s, 8001), 1);
+        s.status.as_mut().unwrap().recovery[0].escalated_at = Some(at(8001));
+        assert_eq!(counted(&mut s, 60_000), 1, "a person has been called");
+    }
+
+    #[test]
     fn unknown_changes_nothing() {
         let mut s = stack(&[("ui", ServiceState::Unknown)]);
         let kept = RecoveryState { stable_since: Some(at(0)), ..entry("ui", 2) };
@@ -247,6 +327,13 @@ mod tests {
         let out = tracked(&mut s, 0);
         assert_eq!(s.status.unwrap().drift[0].kind, DriftKind::ConfigDrift);
         assert_eq!(out.recovery, [entry("old", 2)]);
+    }
+
+    #[test]
+    fn incidents_are_named_by_what_they_are_about() {
+        let s = stack(&[]);
+        assert_eq!(incident_name(&s, "ui", DriftKind::NotRunning, 3), "wicap-ui-not-running-0f1e2-3");
+        assert_ne!(incident_name(&s, "a_b", DriftKind::Missing, 1), incident_name(&s, "a-b", DriftKind::Missing, 1));
     }
 
     #[test]

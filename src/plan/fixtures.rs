@@ -1,13 +1,17 @@
 //! Objects for tests, with defaults under which everything is allowed.
 
-use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, Tier};
+use crate::api::action::{
+    ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, Params, Tier,
+};
+use crate::api::incident::Incident;
 use crate::api::policy::{ControlPolicy, ControlPolicySpec, PolicyRule};
 use crate::api::session::{ApprovalRules, ControlSession, ControlSessionSpec, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::stack::{
     Compose, Defaults, DesiredState, ServiceSpec, ServiceState, ServiceStatus, WicapStack, WicapStackSpec, WicapStackStatus,
 };
 use crate::api::stop::{EmergencyStop, EmergencyStopSpec};
-use crate::api::{Duration, Time};
+use crate::api::{Duration, Object, Time};
+use crate::plan::decide::Plan;
 
 /// Milliseconds after the beginning of 2026, at which everything in a test begins.
 pub fn at(milliseconds: i64) -> Time {
@@ -106,6 +110,7 @@ pub fn action(name: &str, action: ActionKind, target: &str, phase: ActionPhase) 
         stack: "wicap".into(),
         action,
         target: target.into(),
+        params: Params::default(),
         session: "night".into(),
         cause,
         timeout: None,
@@ -114,4 +119,18 @@ pub fn action(name: &str, action: ActionKind, target: &str, phase: ActionPhase) 
     let mut run = ActionRun::new(name, spec);
     run.status = Some(ActionRunStatus { phase, ..ActionRunStatus::default() });
     run
+}
+
+/// Writes down what a plan says of incidents, as the planner's controller does.
+pub fn write_down(incidents: &mut Vec<Incident>, plan: &Plan) {
+    for followed in &plan.followed {
+        let incident = incidents.iter_mut().find(|i| i.name() == followed.name).unwrap();
+        incident.status = Some(followed.status.clone());
+    }
+    for opened in &plan.opened {
+        assert!(!incidents.iter().any(|i| i.name() == opened.name), "{} comes twice", opened.name);
+        let incident = Incident::new(&opened.name, opened.spec.clone());
+        assert_eq!(incident.validate(), vec![]);
+        incidents.push(incident);
+    }
 }

@@ -10,27 +10,31 @@
 //! Everything here is a pure function of its arguments: no I/O, no clock (`now` is an argument), no randomness. The same
 //! inputs give the same plan in any process, whatever the order in which objects are listed.
 //!
-//! The caller persists [`decide::Plan::recovery`] before it creates the [`decide::Plan::proposals`]: a crash in between
-//! costs one attempt and never repeats one. The name of a proposal is unique to its stack, service, episode and action, so
+//! The caller persists [`decide::Plan::recovery`] no later than it creates the [`decide::Plan::proposals`] and opens the
+//! [`decide::Plan::opened`] incidents: a crash in between costs one attempt and never repeats one. The name of a proposal is unique to its stack, service, episode and action, so
 //! that creating it twice is one action.
 //!
 //! # Layout
 //! - [`drift`]: what is not as it should be
-//! - [`ladder`]: the next action for a service, and how long to wait after it
+//! - [`ladder`]: the next action for a service, when it is due, and how long to wait after it
 //! - [`authorise`]: every gate, for planner, actuator and people
 //! - [`canary`]: when a Canary session is over
 //! - [`decide`]: the plan
+//! - [`incident`]: what a person is called for, and what becomes of it
 //! - [`cause`]: whether an action's cause still stands at its claim
 //! - [`policies`]: whether the policies leave anything to do
 //! - [`soak`]: when checks are due, and the verdict
+//! - [`replay`]: plans over observations that were recorded or written by hand
 
 pub mod authorise;
 pub mod canary;
 pub mod cause;
 pub mod decide;
 pub mod drift;
+pub mod incident;
 pub mod ladder;
 pub mod policies;
+pub mod replay;
 pub mod soak;
 
 mod episode;

@@ -1,17 +1,20 @@
 //! One walk over a stack's drift, in the order of dependencies, from which the plan is made.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use super::authorise::{self, Facts, Request, TOOL_POLICY, authorise, in_flight, phase};
-use super::decide::{Inputs, Note, Plan, Proposal, SETTLE};
+use super::authorise::{self, Facts, Request, TOOL_POLICY, authorise, in_flight, phase, touches};
+use super::decide::{Decision, DecisionKind, Inputs, Note, Plan, Proposal, SETTLE, session_for};
 use super::drift::{self, calls_for_action};
-use super::episode::{self, WHOLE_STACK};
-use super::ladder::{self, Rung};
+use super::episode::{self, Seen, WHOLE_STACK};
+use super::incident::{self, Opened};
+use super::ladder::{self, Due, Rung};
 use super::order::Order;
-use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind};
-use crate::api::session::{ControlSession, Mode};
+use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind, Params};
+use crate::api::incident::Incident;
+use crate::api::session::ControlSession;
 use crate::api::stack::{
-    BlockedBy, DesiredState, Drift, DriftKind, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
+    BlockedBy, DesiredState, Drift, DriftKind, Recovery, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
 };
 use crate::api::{Object, Time, after};
 
@@ -20,23 +23,23 @@ use crate::api::{Object, Time, after};
 const WHOLE_STACK_ATTEMPTS: u32 = 2;
 
 /// What is to be done about one drift.
-enum Verdict {
+enum Verdict<'a> {
     /// Nothing, and nothing is being waited for.
     Quiet,
-    /// Nothing yet: until that time, or until something else changes.
-    Wait(Option<Time>, Option<String>),
+    /// Nothing yet: until that time, or until something else changes. What is planned, and what is waited for.
+    Wait(Option<Time>, Option<String>, String),
     /// A person must be called.
     Escalate,
     /// This.
-    Try(Rung),
+    Try(Rung<'a>),
 }
 
 /// What became of an attempt.
 enum Outcome {
     /// It was proposed, or waits for a free hand.
     Handled,
-    /// That gate denied it.
-    Denied(BlockedBy),
+    /// That gate denied it. It may open at that time.
+    Denied(BlockedBy, Option<Time>),
 }
 
 /// The plan in the making.
@@ -50,44 +53,54 @@ pub(super) struct Pass<'a> {
     actions: Cow<'a, [ActionRun]>,
     recovery: Vec<RecoveryState>,
     proposals: Vec<Proposal>,
+    opened: Vec<Opened>,
+    /// The incidents of the stack that are not over.
+    unresolved: Vec<&'a Incident>,
     proposed: Option<String>,
     blocked: Option<(String, BlockedBy, Note)>,
     waiting: Option<String>,
     /// Moments at which time alone may change the plan.
     times: Vec<Time>,
     notes: Vec<Note>,
+    decisions: Vec<Decision>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn new(inputs: &'a Inputs<'a>, status: &'a WicapStackStatus) -> Self {
         let Inputs { stack, now, .. } = *inputs;
-        let drift = drift::detect(stack, now);
-        let tracked = episode::track(stack, status, &drift, now);
-        let in_force = inputs.sessions.iter().filter(|s| s.spec.stack == stack.name() && s.in_force(now));
+        let unresolved = incident::unresolved(stack, inputs.incidents);
+        let acknowledged = |service: &str| unresolved.iter().any(|i| i.spec.service == service && i.spec.acknowledged);
+        let drift = drift::detect_anew(stack, &acknowledged, now);
+        let tracked = episode::track(&Seen { stack, status, drift: &drift, acknowledged: &acknowledged, now });
         let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
+        let flapping = status.services.iter().filter_map(|s| drift::flaps_until(stack, s, now));
+        let times = tracked.resets.into_iter().chain(flapping).collect();
         let mut notes: Vec<Note> =
             news.map(|d| Note::Drifted { service: d.service.clone(), kind: d.kind, message: told(d) }).collect();
         notes.extend(tracked.recovered.into_iter().map(|service| Note::Recovered { service }));
         Self {
             inputs,
             status,
-            session: in_force.min_by_key(|s| (rank(s.spec.mode), s.name())),
+            session: session_for(stack.name(), inputs.sessions, now),
             drift,
             order: Order::new(&stack.spec, status),
             actions: Cow::Borrowed(inputs.actions),
             recovery: tracked.recovery,
             proposals: Vec::new(),
+            opened: Vec::new(),
+            unresolved,
             proposed: None,
             blocked: None,
             waiting: None,
-            times: tracked.resets,
+            times,
             notes,
+            decisions: Vec::new(),
         }
     }
 
     /// Walks, and makes the plan.
     pub(super) fn run(mut self) -> Plan {
-        if !self.bring_up_whole_stack() {
+        if self.rolling_back().is_some() || !self.bring_up_whole_stack() {
             let mut names: Vec<&str> = self.order.names().collect();
             if self.spec().desired_state == DesiredState::Stopped {
                 names.reverse();
@@ -95,6 +108,9 @@ impl<'a> Pass<'a> {
             for name in names {
                 if let Some(drift) = self.drift.iter().find(|d| d.service == name).cloned() {
                     self.mend(&drift);
+                } else if self.is_unknown(name) {
+                    let why = format!("{name} is Unknown: nothing is done about what could not be asked");
+                    self.decide(DecisionKind::Wait, None, name, why, None);
                 }
             }
         }
@@ -103,66 +119,149 @@ impl<'a> Pass<'a> {
 
     fn mend(&mut self, drift: &Drift) {
         match self.consider(drift) {
-            Verdict::Quiet => {}
-            Verdict::Wait(until, planned) => self.wait(until, planned),
+            Verdict::Quiet => {
+                let state = self.state(&drift.service);
+                let called = state.escalated_at.map(|at| format!(" at {at:.0}"));
+                let called = called.or_else(|| state.exhausted.contains(&drift.kind).then(String::new));
+                if let Some(when) = called {
+                    let why = format!("{}; a person was called{when}, nothing more is done", told(drift));
+                    self.decide(DecisionKind::Wait, None, &drift.service, why, None);
+                }
+            }
+            Verdict::Wait(until, planned, why) => {
+                let action = ladder::next(self.recovery_of(&drift.service), drift.kind, &self.state(&drift.service));
+                self.decide(DecisionKind::Wait, action.map(|rung| rung.action), &drift.service, why, until);
+                self.wait(until, planned);
+            }
             Verdict::Escalate => self.escalate(drift),
             Verdict::Try(rung) => {
-                if let Outcome::Denied(by) = self.attempt(&drift.service, rung, drift) {
-                    self.block(&drift.service, rung.action, by);
+                if let Outcome::Denied(by, opens) = self.attempt(&drift.service, rung, drift) {
+                    // A rollback that no policy allows is none.
+                    if rung.rollback && by.gate == TOOL_POLICY {
+                        self.escalate(drift);
+                    } else {
+                        self.block(&drift.service, rung.action, by, opens);
+                    }
                 }
             }
         }
     }
 
-    fn consider(&self, drift: &Drift) -> Verdict {
+    fn consider(&self, drift: &Drift) -> Verdict<'a> {
         let now = self.inputs.now;
         let name = drift.service.as_str();
         let Some(service) = self.spec().service(name).filter(|s| s.managed) else { return Verdict::Quiet };
         let state = self.state(name);
-        if !calls_for_action(self.spec(), name, drift.kind) || state.escalated_at.is_some() {
+        let given_up = state.escalated_at.is_some() || state.exhausted.contains(&drift.kind);
+        if given_up || !calls_for_action(self.spec(), name, drift.kind) {
             return Verdict::Quiet;
+        }
+        // Whatever is done would be one more start.
+        if drift.kind == DriftKind::Flapping {
+            return Verdict::Escalate;
         }
         let recovery = self.spec().recovery(service);
         let rung = ladder::next(recovery, drift.kind, &state);
         let planned = rung.map(|r| described(r.action, name));
+        if let Some(other) = self.rolling_back().filter(|other| *other != name) {
+            let waits = format!("waits for the rollback of {other}");
+            return Verdict::Wait(None, planned.map(|action| format!("{action} ({waits})")), waits);
+        }
+        let in_order = !state.rollback && rung.is_none_or(|rung| !rung.rollback);
         let hold_off = after(drift.since, recovery.hold_off.to_std());
-        if hold_off > now {
-            return Verdict::Wait(Some(hold_off), planned);
+        if in_order && hold_off > now {
+            return Verdict::Wait(Some(hold_off), planned, waits_for_hold_off(drift));
         }
         if let Some(verdict) = self.not_yet(&state, planned.clone()) {
             return verdict;
         }
-        if let Some((other, why)) = self.goes_first(name) {
-            let waits = |action: String| format!("{action} (waits for {other}: {why})");
-            return Verdict::Wait(None, planned.map(waits));
+        if let Some((other, why)) = self.goes_first(name).filter(|_| in_order) {
+            let waits = format!("waits for {other}: {why}");
+            return Verdict::Wait(None, planned.map(|action| format!("{action} ({waits})")), waits);
         }
-        rung.map_or(Verdict::Escalate, Verdict::Try)
+        let Some(rung) = rung else { return Verdict::Escalate };
+        let waits =
+            |until, why: String| Verdict::Wait(until, Some(format!("{} ({why})", described(rung.action, name))), why);
+        match rung.due(drift.since, &state, now) {
+            Due::At(at) => return waits(Some(at), format!("from {at:.0} on")),
+            Due::Observed(n) => return waits(None, format!("found in drift {} of {n} times", state.observations)),
+            Due::Now => {}
+        }
+        let unseen = |s: &&String| self.status.service(s).is_none_or(|s| s.state == ServiceState::Unknown);
+        if let Some(other) = rung.services().iter().find(unseen) {
+            return waits(None, format!("waits for {other}: Unknown"));
+        }
+        if drift::is_voluntary(drift.kind)
+            && let Some(why) = self.would_disturb(name)
+        {
+            return waits(None, why);
+        }
+        Verdict::Try(rung)
+    }
+
+    /// Why what serves is not disturbed of our own accord now: something is under way, or another critical service does not serve.
+    fn would_disturb(&self, name: &str) -> Option<String> {
+        if let Some(run) = self.of_stack().filter(|a| in_flight(a, true)).min_by_key(|a| a.name()) {
+            return Some(format!("waits for {}", described(run.spec.action, &run.spec.target)));
+        }
+        self.spec().services.iter().filter(|s| s.critical && s.name != name).find_map(|other| {
+            let state = self.status.service(&other.name).map(|s| s.state).unwrap_or_default();
+            let drift = self.drift.iter().find(|d| d.service == other.name && !drift::is_voluntary(d.kind));
+            match drift {
+                Some(drift) => Some(format!("waits for {}: {:?}", other.name, drift.kind)),
+                None => (state != ServiceState::Running).then(|| format!("waits for {}: {state:?}", other.name)),
+            }
+        })
+    }
+
+    /// The service that is being rolled back: what is down meanwhile is down on purpose.
+    fn rolling_back(&self) -> Option<&'a str> {
+        self.order.names().find(|name| {
+            let state = self.recovery.iter().find(|r| r.service == *name);
+            let Some(state) = state.filter(|r| r.rollback && r.escalated_at.is_none()) else { return false };
+            let managed = self.spec().service(name).is_some_and(|s| s.managed);
+            let in_drift = |d: &Drift| {
+                d.service == *name && calls_for_action(self.spec(), name, d.kind) && !state.exhausted.contains(&d.kind)
+            };
+            managed && self.drift.iter().any(in_drift)
+        })
     }
 
     /// What the last action on the service, or on the whole stack, still stands in the way of.
-    fn not_yet(&self, state: &RecoveryState, planned: Option<String>) -> Option<Verdict> {
+    fn not_yet(&self, state: &RecoveryState, planned: Option<String>) -> Option<Verdict<'a>> {
         let now = self.inputs.now;
         let last = state.last_action.as_deref();
         let touching = || self.of_stack().filter(|a| touches(a, &state.service) || Some(a.name()) == last);
         let open = touching().filter(|a| in_flight(a, true) || (Some(a.name()) == last && !phase(a).is_final()));
         if let Some(run) = open.min_by_key(|a| a.name()) {
-            return Some(Verdict::Wait(None, Some(described(run.spec.action, &run.spec.target))));
+            let under_way = described(run.spec.action, &run.spec.target);
+            let why = format!("{under_way} is under way: {}", run.name());
+            return Some(Verdict::Wait(None, Some(under_way), why));
         }
         // What was observed before the action ended may be what it was to mend. However long the next look takes: the observer
         // looks once more when an action has ended, and one that is gone has a successor.
         let ended = touching().filter_map(|a| a.status.as_ref()?.finished_at).max();
         if ended.is_some_and(|ended| self.status.observed_at.is_none_or(|at| at <= ended)) {
-            return Some(Verdict::Wait(None, planned));
+            return Some(Verdict::Wait(None, planned, "its last action is over; it is looked at next".to_owned()));
         }
         // An action that was asked for and is not in the list yet gets as long to appear in it.
         let unseen = last.is_some_and(|last| !self.of_stack().any(|a| a.name() == last));
-        let slack = if unseen {
-            SETTLE.saturating_sub(self.wait_after(&state.service, state.total))
-        } else {
-            std::time::Duration::ZERO
+        let appears = state.acted_at.filter(|_| unseen).map(|at| after(at, SETTLE));
+        let backoff = state.backoff_until.filter(|_| !self.backoff_is_void(state));
+        let until = backoff.max(appears)?;
+        let why = || format!("backs off after {}", last.unwrap_or("its last action"));
+        (until > now).then(|| Verdict::Wait(Some(until), planned, why()))
+    }
+
+    /// Whether a service that this one depends on has become well since this one was acted on: what the last action could not mend
+    /// the next one may, and a wait must not outlive its reason.
+    fn backoff_is_void(&self, state: &RecoveryState) -> bool {
+        let Some(acted_at) = state.acted_at else { return false };
+        let came_back = |other: &&str| {
+            let dependency = self.status.service(other).filter(|s| drift::is_well(self.spec(), s));
+            dependency.and_then(|s| s.since).is_some_and(|since| since > acted_at)
         };
-        let until = state.backoff_until.map(|until| after(until, slack))?;
-        (until > now).then_some(Verdict::Wait(Some(until), planned))
+        self.spec().desired_state == DesiredState::Running && self.order.dependencies(&state.service).iter().any(came_back)
     }
 
     /// A service that must be mended, or stopped, before this one.
@@ -177,10 +276,14 @@ impl<'a> Pass<'a> {
                 return Some((other, "Unknown".to_owned()));
             }
             let drift = self.drift.iter().find(|d| d.service == other)?;
-            let given_up = self.state(other).escalated_at.is_some();
+            let state = self.state(other);
+            let given_up = state.escalated_at.is_some() || state.exhausted.contains(&drift.kind);
             let stands_in_the_way = match drift.kind {
                 // It runs; what it depends on need not wait for what nobody will do.
-                DriftKind::ConfigDrift => calls_for_action(self.spec(), other, drift.kind) && !given_up,
+                DriftKind::ConfigDrift | DriftKind::ImageDrift => {
+                    calls_for_action(self.spec(), other, drift.kind) && !given_up
+                }
+                DriftKind::Flapping => !self.status.service(other).is_some_and(|s| drift::is_well(self.spec(), s)),
                 DriftKind::ShouldBeStopped => !given_up && self.spec().service(other).is_some_and(|s| s.managed),
                 _ => true,
             };
@@ -201,6 +304,7 @@ impl<'a> Pass<'a> {
         let drift = Drift {
             service: WHOLE_STACK.to_owned(),
             kind: DriftKind::Missing,
+            severity: all.iter().map(|d| d.severity).max().unwrap_or_default(),
             since,
             evidence: format!("none of its {} managed services has a container", all.len()),
         };
@@ -209,11 +313,13 @@ impl<'a> Pass<'a> {
         let planned = Some(described(action, WHOLE_STACK));
         let hold_off = after(since, self.spec().defaults.recovery.hold_off.to_std());
         if hold_off > now {
+            self.decide(DecisionKind::Wait, Some(action), WHOLE_STACK, waits_for_hold_off(&drift), Some(hold_off));
             self.wait(Some(hold_off), planned);
             return true;
         }
         if let Some(verdict) = self.not_yet(&state, planned) {
-            if let Verdict::Wait(until, planned) = verdict {
+            if let Verdict::Wait(until, planned, why) = verdict {
+                self.decide(DecisionKind::Wait, Some(action), WHOLE_STACK, why, until);
                 self.wait(until, planned);
             }
             return true;
@@ -221,33 +327,38 @@ impl<'a> Pass<'a> {
         if state.total >= WHOLE_STACK_ATTEMPTS {
             return false;
         }
-        let rung = Rung { action, step: 0, attempt: state.attempts + 1 };
+        let rung = Rung { action, step: 0, attempt: state.attempts + 1, declared: None, rollback: false };
         match self.attempt(WHOLE_STACK, rung, &drift) {
             Outcome::Handled => true,
             // A policy that speaks of single services may still let each of them be brought up by itself.
-            Outcome::Denied(by) if by.gate == TOOL_POLICY => false,
-            Outcome::Denied(by) => {
-                self.block(WHOLE_STACK, action, by);
+            Outcome::Denied(by, _) if by.gate == TOOL_POLICY => false,
+            Outcome::Denied(by, opens) => {
+                self.block(WHOLE_STACK, action, by, opens);
                 true
             }
         }
     }
 
-    fn attempt(&mut self, service: &str, rung: Rung, drift: &Drift) -> Outcome {
+    fn attempt(&mut self, service: &str, rung: Rung<'_>, drift: &Drift) -> Outcome {
         let Inputs { stack, now, .. } = *self.inputs;
+        let target = if rung.action.takes_down() { WHOLE_STACK } else { service };
         let busy = self.of_stack().filter(|a| in_flight(a, true)).count();
-        if rung.action.changes() && busy >= self.spec().defaults.max_concurrent as usize {
+        let room = if target == WHOLE_STACK { 1 } else { self.spec().defaults.max_concurrent as usize };
+        if rung.action.changes() && busy >= room {
+            let why = format!("{busy} changing actions are under way, of {room} at most");
+            self.decide(DecisionKind::Wait, Some(rung.action), target, why, None);
             self.wait(None, Some(described(rung.action, service)));
             return Outcome::Handled;
         }
         let session = self.session.map_or("", |s| s.name());
-        let request = Request { stack, action: rung.action, target: service, session, run: None, planning: true };
+        let (action, services) = (rung.action, rung.services());
+        let request = Request { stack, action, target, services, session, run: None, planning: true };
         let facts = self.facts();
         let decision = authorise(&request, &facts);
-        if let Some(denied) = decision.trace.into_iter().find(|v| !v.allowed) {
+        if let Some(denied) = decision.trace.iter().find(|v| !v.allowed).cloned() {
             let opens = authorise::opens_at(&request, &facts);
             self.times.extend(opens);
-            return Outcome::Denied(BlockedBy { gate: denied.gate, message: denied.reason });
+            return Outcome::Denied(BlockedBy { gate: denied.gate, message: denied.reason }, opens);
         }
         let mut state = RecoveryState { episode: self.state(service).episode.max(1), ..self.state(service) };
         let total = state.total.saturating_add(1);
@@ -255,7 +366,8 @@ impl<'a> Pass<'a> {
         let spec = ActionRunSpec {
             stack: stack.name().to_owned(),
             action: rung.action,
-            target: service.to_owned(),
+            target: target.to_owned(),
+            params: Params { services: services.to_vec() },
             session: session.to_owned(),
             cause: Cause {
                 kind: CauseKind::Drift,
@@ -265,13 +377,19 @@ impl<'a> Pass<'a> {
                 object: Some(format!("wicapstack/{}", stack.name())),
                 attempt: Some(format!("episode {}, action {total}", state.episode)),
             },
-            timeout: None,
+            timeout: rung.declared.and_then(|step| step.timeout),
             dry_run: false,
         };
-        ladder::advance(&mut state, rung, name.clone(), now, self.wait_after(service, total));
+        let wait = if rung.takes_down() { Duration::ZERO } else { self.wait_after(service, total) };
+        ladder::advance(&mut state, rung, name.clone(), now, wait);
+        if !state.kinds.contains(&drift.kind) {
+            state.kinds.push(drift.kind);
+        }
         self.times.extend(state.backoff_until);
         self.put(state);
         self.proposed.get_or_insert_with(|| described(rung.action, service));
+        let kind = if decision.shadow { DecisionKind::Shadow } else { DecisionKind::Act };
+        self.decide(kind, Some(rung.action), target, told(drift), None);
         let message = format!("{}: {}", described(rung.action, service), told(drift));
         self.notes.push(Note::Planned { service: service.to_owned(), action: rung.action, name: name.clone(), message });
         self.actions.to_mut().push(ActionRun::new(&name, spec.clone()));
@@ -279,7 +397,8 @@ impl<'a> Pass<'a> {
         Outcome::Handled
     }
 
-    fn block(&mut self, service: &str, action: ActionKind, by: BlockedBy) {
+    fn block(&mut self, service: &str, action: ActionKind, by: BlockedBy, opens: Option<Time>) {
+        self.decide(DecisionKind::Blocked, Some(action), service, format!("{}: {}", by.gate, by.message), opens);
         if self.blocked.is_none() {
             let planned = described(action, service);
             let message = format!("{planned} is not done: {}: {}", by.gate, by.message);
@@ -297,14 +416,30 @@ impl<'a> Pass<'a> {
     }
 
     fn escalate(&mut self, drift: &Drift) {
+        if self.opened.len() >= incident::MOST {
+            let why = format!("{}; other incidents are opened first", told(drift));
+            self.decide(DecisionKind::Wait, None, &drift.service, why, None);
+            return self.wait(Some(after(self.inputs.now, Duration::from_millis(1))), None);
+        }
         let mut state = self.state(&drift.service);
         state.escalated_at = Some(self.inputs.now);
+        let kinds = std::mem::take(&mut state.kinds);
+        state.exhausted.extend(kinds.into_iter().chain([drift.kind]));
+        state.exhausted.sort_unstable();
+        state.exhausted.dedup();
+        let opened = incident::open(self.inputs.stack, drift, state.episode.max(1));
+        // One that is there already, from before the stack's status was lost, is not made again.
+        if !self.inputs.incidents.iter().any(|i| i.name() == opened.name) {
+            self.opened.push(opened);
+        }
         let tried = match state.total {
+            _ if drift.kind == DriftKind::Flapping => "nothing more is done".to_owned(),
             0 => "its ladder is empty".to_owned(),
             1 => "1 action did not mend it".to_owned(),
             n => format!("{n} actions did not mend it"),
         };
         let message = format!("{}; {tried}, a person is needed", told(drift));
+        self.decide(DecisionKind::Escalate, None, &drift.service, message.clone(), None);
         self.notes.push(Note::Escalated { service: drift.service.clone(), message });
         self.put(state);
     }
@@ -322,13 +457,16 @@ impl<'a> Pass<'a> {
         };
         if !self.drift.is_empty() {
             // One millisecond later it is older than that, and every drift is Unknown.
-            let stale =
-                self.status.observed_at.map(|at| after(after(at, drift::STALE_AFTER), std::time::Duration::from_millis(1)));
+            let stale = self.status.observed_at.map(|at| after(after(at, drift::STALE_AFTER), Duration::from_millis(1)));
             self.times.extend(stale);
         }
-        let now = self.inputs.now;
+        let Inputs { stack, actions, now, .. } = *self.inputs;
+        let (status, drift, recovery) = (self.status, self.drift.as_slice(), self.recovery.as_slice());
+        let followed = incident::Seen { stack, status, drift, recovery, actions, now }.follow(&self.unresolved);
         Plan {
-            escalated: escalated(&self.inputs.stack.spec, &self.recovery),
+            escalated: escalated(&stack.spec, &self.recovery, &self.drift),
+            opened: self.opened,
+            followed,
             next: self.times.into_iter().filter(|t| *t > now).min(),
             drift: self.drift,
             recovery: self.recovery,
@@ -336,7 +474,18 @@ impl<'a> Pass<'a> {
             planned_action,
             blocked_by,
             notes: self.notes,
+            decisions: self.decisions,
         }
+    }
+
+    fn decide(&mut self, kind: DecisionKind, action: Option<ActionKind>, target: &str, reason: String, until: Option<Time>) {
+        self.decisions.push(Decision { kind, action, target: target.to_owned(), reason, until });
+    }
+
+    /// Whether the service is one that would be mended if it were known to be in drift.
+    fn is_unknown(&self, name: &str) -> bool {
+        let unknown = |name| self.status.service(name).is_none_or(|s| s.state == ServiceState::Unknown);
+        self.spec().service(name).is_some_and(|s| s.managed) && unknown(name)
     }
 
     fn spec(&self) -> &'a WicapStackSpec {
@@ -368,38 +517,31 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn wait_after(&self, service: &str, k: u32) -> std::time::Duration {
+    fn recovery_of(&self, service: &str) -> &'a Recovery {
         let spec = self.spec();
-        let recovery = spec.service(service).map_or(&spec.defaults.recovery, |s| spec.recovery(s));
-        ladder::wait(&recovery.backoff, self.inputs.stack.metadata.uid.as_deref().unwrap_or_default(), service, k)
+        spec.service(service).map_or(&spec.defaults.recovery, |s| spec.recovery(s))
     }
-}
 
-/// Which of several sessions in force is planned for: the one that may do most.
-fn rank(mode: Mode) -> u8 {
-    match mode {
-        Mode::Assist => 0,
-        Mode::Canary => 1,
-        Mode::Shadow => 2,
-        Mode::Monitor => 3,
+    fn wait_after(&self, service: &str, k: u32) -> Duration {
+        let uid = self.inputs.stack.metadata.uid.as_deref().unwrap_or_default();
+        ladder::wait(&self.recovery_of(service).backoff, uid, service, k)
     }
 }
 
 /// The managed services for which a person is called.
-pub(super) fn escalated(spec: &WicapStackSpec, recovery: &[RecoveryState]) -> Vec<String> {
-    let given_up = |name: &str| recovery.iter().any(|r| r.service == name && r.escalated_at.is_some());
+pub(super) fn escalated(spec: &WicapStackSpec, recovery: &[RecoveryState], drift: &[Drift]) -> Vec<String> {
+    let quiet = |r: &RecoveryState| drift.iter().any(|d| d.service == r.service && r.exhausted.contains(&d.kind));
+    let given_up = |name: &str| recovery.iter().any(|r| r.service == name && (r.escalated_at.is_some() || quiet(r)));
     spec.services.iter().filter(|s| s.managed && given_up(&s.name)).map(|s| s.name.clone()).collect()
-}
-
-/// Whether an action touches the service. What touches the whole stack touches each, and each touches the whole stack.
-fn touches(run: &ActionRun, service: &str) -> bool {
-    let target = run.spec.target.as_str();
-    target.is_empty() || service == WHOLE_STACK || target == service
 }
 
 /// An action as people read it: `start_service processor`.
 fn described(action: ActionKind, service: &str) -> String {
     if service.is_empty() { action.to_string() } else { format!("{action} {service}") }
+}
+
+fn waits_for_hold_off(drift: &Drift) -> String {
+    format!("{}; the engine's own restart policy gets its chance", told(drift))
 }
 
 /// A drift as people read it: `processor NotRunning since 2026-01-01T00:00:00Z: exited with code 137`.

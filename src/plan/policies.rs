@@ -68,7 +68,8 @@ fn nothing_left(stack: &WicapStack, policies: &[ControlPolicy], now: Time) -> Op
         let services =
             stack.spec.services.iter().filter(|s| s.managed && action.can_target_service()).map(|s| s.name.as_str());
         for target in services.chain(action.can_target_stack().then_some("")) {
-            let request = Request { stack, action, target, session: session.name(), run: None, planning: false };
+            let request =
+                Request { stack, action, target, services: &[], session: session.name(), run: None, planning: false };
             let decision = authorise(&request, &facts);
             let shut = |gate: &str| decision.trace.iter().find(|v| v.gate == gate && !v.allowed).map(|v| v.reason.clone());
             why = shut(RUNTIME_PLANE).or_else(|| shut(TOOL_POLICY));

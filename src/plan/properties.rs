@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use super::authorise::{Facts, Request, authorise, digest};
 use super::decide::{Inputs, Note, Plan, decide};
-use super::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop};
+use super::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop, write_down};
 use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Tier};
 use crate::api::approval::{Approval, ApprovalSpec, ApprovalVerdict};
 use crate::api::elevation::{Elevation, ElevationSpec};
+use crate::api::incident::Incident;
 use crate::api::policy::{ControlPolicy, PolicyRule};
 use crate::api::session::{ApprovalMode, Budget, Canary, ControlSession, Mode, StopRules};
 use crate::api::stack::{DesiredState, OnConfigDrift, ServiceState, WicapStack};
@@ -37,26 +38,35 @@ struct World {
     elevations: Vec<Elevation>,
     approvals: Vec<Approval>,
     actions: Vec<ActionRun>,
+    incidents: Vec<Incident>,
     now: Time,
 }
 
 impl World {
     fn plan(&self) -> Plan {
-        let Self { stack, sessions, policies, stops, actions, now, .. } = self;
-        decide(&Inputs { stack, sessions, policies, stops, actions, now: *now })
+        let Self { stack, sessions, policies, stops, actions, incidents, now, .. } = self;
+        decide(&Inputs { stack, sessions, policies, stops, actions, incidents, now: *now })
     }
 
     fn allows(&self, kind: ActionKind, target: &str, run: Option<&str>, planning: bool) -> bool {
         let session = self.sessions.first().map_or("", Object::name);
-        let request = Request { stack: &self.stack, action: kind, target, session, run, planning };
+        let request = Request { stack: &self.stack, action: kind, target, services: &[], session, run, planning };
         authorise(&request, &self.facts()).allowed
     }
 
     /// Whether the action that was asked for as `asked` may be claimed.
     fn claims(&self, directory: Option<Result<&std::path::Path, &str>>) -> bool {
         let asked = self.actions.iter().find(|a| a.name() == ASKED).unwrap();
-        let ActionRunSpec { action, target, session, .. } = &asked.spec;
-        let request = Request { stack: &self.stack, action: *action, target, session, run: Some(ASKED), planning: false };
+        let ActionRunSpec { action, target, session, params, .. } = &asked.spec;
+        let request = Request {
+            stack: &self.stack,
+            action: *action,
+            target,
+            services: &params.services,
+            session,
+            run: Some(ASKED),
+            planning: false,
+        };
         authorise(&request, &Facts { directory, ..self.facts() }).allowed
     }
 
@@ -78,6 +88,7 @@ impl World {
         let status = self.stack.status.as_mut().unwrap();
         (status.drift, status.recovery) = (plan.drift.clone(), plan.recovery.clone());
         (status.planned_action, status.blocked_by) = (plan.planned_action.clone(), plan.blocked_by.clone());
+        write_down(&mut self.incidents, &plan);
         for proposal in &plan.proposals {
             let mut run = ActionRun::new(&proposal.name, proposal.spec.clone());
             run.status = Some(ActionRunStatus::default());
@@ -102,6 +113,8 @@ impl World {
                 if target.is_empty() || target == name {
                     let service = service(&mut self.stack, &name);
                     (service.state, service.since, service.config_drift) = (becomes, Some(self.now), Some(false));
+                    service.image_drift = None;
+                    service.missing_networks.clear();
                 }
             }
         }
@@ -181,7 +194,7 @@ fn actions() -> impl Strategy<Value = ActionRun> {
 prop_compose! {
     fn stacks()(
         states in prop::collection::vec(
-            (prop::sample::select(&STATES[..]), prop::bool::weighted(0.9), any::<Option<bool>>()), 1..=4
+            (prop::sample::select(&STATES[..]), prop::bool::weighted(0.9), any::<Option<bool>>(), 0..8_u8), 1..=4
         ),
         edges in prop::collection::vec((0..4_usize, 0..4_usize), 0..4),
         stopped in prop::bool::weighted(0.3),
@@ -192,9 +205,11 @@ prop_compose! {
     ) -> WicapStack {
         let named: Vec<_> = states.iter().enumerate().map(|(i, (state, ..))| (NAMES[i], *state)).collect();
         let mut s = stack(&named);
-        for (i, (_, managed, config_drift)) in states.iter().enumerate() {
-            s.spec.services[i].managed = *managed;
-            service(&mut s, NAMES[i]).config_drift = *config_drift;
+        for (i, (_, managed, config_drift, more)) in states.iter().enumerate() {
+            (s.spec.services[i].managed, s.spec.services[i].critical) = (*managed, more % 2 == 0);
+            let service = service(&mut s, NAMES[i]);
+            (service.config_drift, service.image_drift) = (*config_drift, Some(*more > 5));
+            service.missing_networks.extend((*more == 3).then(|| "back".to_owned()));
         }
         for (from, to) in edges {
             if from < states.len() {
@@ -207,6 +222,7 @@ prop_compose! {
         recovery.hold_off = seconds(hold_off);
         recovery.backoff.initial = seconds(initial);
         recovery.on_config_drift = if recreate { OnConfigDrift::Recreate } else { OnConfigDrift::Report };
+        recovery.on_image_drift = recovery.on_config_drift;
         s
     }
 }
@@ -219,9 +235,17 @@ prop_compose! {
         stopped in prop::bool::weighted(0.1),
         actions in prop::collection::vec(actions(), 0..4),
         now in 0..100_000_i64,
+        starts in prop::collection::vec(0..12_i64, 4),
+        orphan in prop::bool::weighted(0.2),
     ) -> World {
+        let mut stack = stack;
+        let status = stack.status.as_mut().unwrap();
+        for (service, starts) in status.services.iter_mut().zip(starts) {
+            service.starts = (0..starts).map(|n| at(n * 1000)).collect();
+        }
+        status.orphans.extend(orphan.then(|| "old".to_owned()));
         let (stops, elevations, approvals) = (vec![stop("other")], vec![], vec![]);
-        let mut w = World { stack, sessions, policies, stops, elevations, approvals, actions, now: at(now) };
+        let mut w = World { stack, sessions, policies, stops, elevations, approvals, actions, incidents: vec![], now: at(now) };
         w.stops.extend(stopped.then(|| stop("wicap")));
         // Names are unique in a store.
         w.sessions.sort_by(|a, b| a.name().cmp(b.name()));
@@ -248,6 +272,7 @@ fn permitted(stack: WicapStack) -> World {
         elevations: vec![],
         approvals: vec![],
         actions: vec![],
+        incidents: vec![],
         now: at(0),
     }
 }
@@ -412,7 +437,11 @@ proptest! {
                 let state = stack.status.as_ref().unwrap().service(&spec.target).unwrap().state;
                 let stopping = stack.spec.desired_state == DesiredState::Stopped;
                 prop_assert!(state != ServiceState::Unknown && (stopping || state != ServiceState::Starting));
-                prop_assert!(plan.drift.iter().any(|d| d.service == spec.target));
+                let drift = plan.drift.iter().find(|d| d.service == spec.target).unwrap();
+                prop_assert!(super::drift::calls_for_action(&stack.spec, &spec.target, drift.kind));
+                prop_assert!(super::ladder::helps(spec.action, drift.kind), "{} about {:?}", spec.action, drift.kind);
+                let alone = w.in_flight() == 0 && plan.proposals.iter().all(|p| p.spec.target != "");
+                prop_assert!(!super::drift::is_voluntary(drift.kind) || alone);
             }
             let counted = plan.recovery.iter().find(|r| r.service == spec.target).unwrap();
             prop_assert_eq!(counted.last_action.as_deref(), Some(proposal.name.as_str()));
@@ -443,9 +472,13 @@ proptest! {
         let status = w.stack.status.as_mut().unwrap();
         (status.drift, status.recovery) = (plan.drift.clone(), plan.recovery.clone());
         (status.planned_action, status.blocked_by) = (plan.planned_action.clone(), plan.blocked_by.clone());
+        write_down(&mut w.incidents, &plan);
+        // An incident that was just opened gets its status.
+        let followed = w.plan().followed;
+        write_down(&mut w.incidents, &Plan { followed, ..Plan::default() });
         let again = w.plan();
         prop_assert!(again.notes.is_empty(), "{:?}", again.notes);
-        prop_assert_eq!(Plan { notes: vec![], ..plan }, again);
+        prop_assert_eq!(Plan { notes: vec![], opened: vec![], followed: vec![], ..plan }, again);
     }
 }
 

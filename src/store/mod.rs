@@ -16,7 +16,7 @@
 //! # Layout
 //! - [`api`]: typed access to one kind
 //! - [`transaction`]: several writes at once, fenced
-//! - [`watch`]: the endless list-and-watch
+//! - [`watch`]: the endless list-and-watch; [`history`]: what is still known of the past
 //! - [`election`]: who leads, by lease
 //! - [`audit`]: a record of every change, in its transaction
 //! - [`roles`]: who may write what, as ranges of keys; [`access`]: makes an etcd's roles be that
@@ -36,6 +36,7 @@ pub mod election;
 pub mod embedded;
 pub mod error;
 pub mod events;
+pub mod history;
 mod keys;
 pub mod roles;
 mod selector;

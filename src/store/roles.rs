@@ -4,7 +4,8 @@
 //!                     <kind>/   <kind>.status/   audit/intent   audit/control   events/   leader/
 //!  operator           all       ·                append         ·               ·         ·
 //!  a controller       ·         its own           ·             append          most      its own
-//!  planner            actions   stacks            ·             append          yes       its own
+//!  planner            actions,  stacks,           ·             append          yes       its own
+//!                     incidents incidents
 //!  audit              ·         ·                remove         remove          ·         its own
 //!  gc                 all       all               ·             append          ·         its own
 //!  viewer             ·         ·                 ·             ·               ·         ·
@@ -22,6 +23,7 @@ use super::transaction::plural_of;
 use crate::api::action::ActionRun;
 use crate::api::approval::Approval;
 use crate::api::elevation::Elevation;
+use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::registry::kinds;
 use crate::api::session::ControlSession;
@@ -156,9 +158,11 @@ impl Role {
                 specs.chain([Records(Lane::Intent), Head(Lane::Intent)]).collect()
             }
             Self::Observer => vec![LeaderOfHosts("observer"), Events, of_stack],
-            // It asks for actions by making them.
+            // It asks for actions, and calls for people, by making objects.
             Self::Planner => {
-                [&recorded[..], &[Leader("planner"), Events, of_stack, Spec(plural_of::<ActionRun>())]].concat()
+                let incidents = plural_of::<Incident>();
+                let own = [Leader("planner"), Events, of_stack, Spec(plural_of::<ActionRun>())];
+                [&recorded[..], &own, &[Spec(incidents), Status(incidents)]].concat()
             }
             // A claim counts what it uses up.
             Self::Actuator => {
@@ -231,6 +235,7 @@ mod tests {
         ("approvals", "operator gc", "actuator gc"),
         ("emergencystops", "operator gc", "gc"),
         ("soakruns", "operator gc", "soak gc"),
+        ("incidents", "operator planner gc", "planner gc"),
     ];
 
     #[test]

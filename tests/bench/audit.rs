@@ -15,7 +15,7 @@ use futures::StreamExt;
 use support::peer::{Durability, Kind, Peer};
 use support::stops::{since, stop};
 use support::{Daemon, Example, apply, available, connect, phase, server, until, wicapctl};
-use wicap::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, Cause, CauseKind};
+use wicap::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, Cause, CauseKind, Params};
 use wicap::api::stack::WicapStack;
 use wicap::api::stop::EmergencyStop;
 use wicap::store::Store;
@@ -129,6 +129,7 @@ async fn one(store: &Store, n: usize) -> Duration {
         stack: "wicap".to_owned(),
         action: ActionKind::StatusCheck,
         target: "ui".to_owned(),
+        params: Params::default(),
         session: "bench".to_owned(),
         cause: Cause {
             kind: CauseKind::Operator,

@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{HttpGet, MAX_CONCURRENT, Probe, Recovery, ServiceSpec, WicapStack};
+use super::{
+    HttpGet, LadderStep, MAX_CONCURRENT, Probe, Recovery, STARTS_KEPT, STARTS_WINDOW, ServiceSpec, WicapStack,
+    WicapStackSpec,
+};
+use crate::api::action::ActionKind;
 use crate::api::validate::{Check, quoted};
 use crate::api::{Object, Violation, stop};
 
@@ -52,10 +56,10 @@ impl Object for WicapStack {
             }
             validate_probes(&mut check, &path, &service.probes);
             if let Some(recovery) = &service.recovery {
-                validate_recovery(&mut check, &format!("{path}.recovery"), recovery);
+                validate_recovery(&mut check, &format!("{path}.recovery"), recovery, spec);
             }
         }
-        validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery);
+        validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery, spec);
         check.that(
             (1..=MAX_CONCURRENT).contains(&spec.defaults.max_concurrent),
             "spec.defaults.maxConcurrent",
@@ -139,18 +143,73 @@ pub(in crate::api) fn validate_http(check: &mut Check, path: &str, http: &HttpGe
     }
 }
 
-fn validate_recovery(check: &mut Check, path: &str, recovery: &Recovery) {
+/// The rules of recovery at `path`. Services that a step names must be among the stack's.
+fn validate_recovery(check: &mut Check, path: &str, recovery: &Recovery, stack: &WicapStackSpec) {
     check.not_negative(&format!("{path}.holdOff"), recovery.hold_off);
     check.not_negative(&format!("{path}.resetAfter"), recovery.reset_after);
     check.not_negative(&format!("{path}.backoff.initial"), recovery.backoff.initial);
     check.not_negative(&format!("{path}.backoff.max"), recovery.backoff.max);
+    let flapping = &recovery.flapping;
+    check.that(
+        (2..=STARTS_KEPT).contains(&(flapping.starts as usize)),
+        format!("{path}.flapping.starts"),
+        flapping.starts.to_string(),
+        format!("a number from 2 to {STARTS_KEPT}"),
+    );
+    check.positive(&format!("{path}.flapping.within"), flapping.within);
+    check.that(
+        flapping.within.to_std() <= STARTS_WINDOW,
+        format!("{path}.flapping.within"),
+        format!("\"{}\"", flapping.within),
+        "at most \"1h\": earlier starts are not remembered",
+    );
     for (i, step) in recovery.ladder.iter().enumerate() {
-        check.that(step.attempts > 0, format!("{path}.ladder[{i}].attempts"), "0", "a number of 1 or more");
+        let path = format!("{path}.ladder[{i}]");
+        validate_step(check, &path, step, stack);
         check.that(
             step.action.can_mend(),
-            format!("{path}.ladder[{i}].action"),
+            format!("{path}.action"),
             step.action.as_str(),
             "one of start_service, restart_service, compose_up, recreate_service, status_check",
+        );
+    }
+    validate_rollback(check, path, &recovery.rollback, stack);
+}
+
+/// The rules of a rollback. What takes the whole project down cannot spare a service that is never to be touched.
+fn validate_rollback(check: &mut Check, path: &str, rollback: &[LadderStep], stack: &WicapStackSpec) {
+    let spared = stack.services.iter().find(|s| !s.managed);
+    for (i, step) in rollback.iter().enumerate() {
+        let path = format!("{path}.rollback[{i}]");
+        validate_step(check, &path, step, stack);
+        check.that(
+            step.action.can_roll_back(),
+            format!("{path}.action"),
+            step.action.as_str(),
+            "one of start_service, restart_service, stop_service, compose_up, compose_down, recreate_service, status_check",
+        );
+        if let Some(service) = spared.filter(|_| step.action == ActionKind::ComposeDown) {
+            let found = format!("compose_down, and {} has managed: false", quoted(&service.name));
+            check.that(false, format!("{path}.action"), found, "another action: it would take that service down too");
+        }
+    }
+}
+
+fn validate_step(check: &mut Check, path: &str, step: &LadderStep, stack: &WicapStackSpec) {
+    check.that(step.attempts > 0, format!("{path}.attempts"), "0", "a number of 1 or more");
+    if let Some(after) = step.after {
+        check.not_negative(&format!("{path}.after"), after);
+    }
+    if let Some(timeout) = step.timeout {
+        check.action_timeout(&format!("{path}.timeout"), timeout);
+    }
+    check.services(&format!("{path}.services"), step.action, &step.services);
+    for (i, service) in step.services.iter().enumerate() {
+        check.that(
+            stack.service(service).is_some_and(|s| s.managed),
+            format!("{path}.services[{i}]"),
+            quoted(service),
+            "the name of a service in spec.services that is managed",
         );
     }
 }
@@ -233,5 +292,58 @@ mod tests {
                 "spec.services",
             ]
         );
+    }
+
+    /// The paths that are wrong in a stack of `ui`, `redis` and `scout`, which is not managed, with this recovery.
+    fn wrong(recovery: serde_json::Value) -> Vec<String> {
+        let s = stack(json!({
+            "compose": {"project": "p", "directory": "/srv/p"}, "defaults": {"recovery": recovery},
+            "services": [{"name": "ui"}, {"name": "redis"}, {"name": "scout", "managed": false}],
+        }));
+        paths(&s).iter().map(|p| p.replace("spec.defaults.recovery.", "")).collect()
+    }
+
+    #[test]
+    fn a_step_names_services_that_are_there_and_only_where_they_can_be_brought_up_together() {
+        let up = |services: &[&str]| wrong(json!({"ladder": [{"action": "compose_up", "services": services}]}));
+        assert!(up(&["ui", "redis"]).is_empty());
+        assert_eq!(up(&["ui", "sql"]), ["ladder[0].services[1]"]);
+        assert_eq!(up(&["scout"]), ["ladder[0].services[0]"]);
+        assert_eq!(up(&["ui", "ui"]), ["ladder[0].services[1]"]);
+        let restart = json!({"ladder": [{"action": "restart_service", "services": ["ui"]}]});
+        assert_eq!(wrong(restart), ["ladder[0].services"]);
+    }
+
+    #[test]
+    fn a_rollback_may_take_things_down_but_not_what_is_never_to_be_touched_nor_data() {
+        let rollback = |action: &str| wrong(json!({"rollback": [{"action": action}]}));
+        for action in ["stop_service", "compose_up", "restart_service"] {
+            assert!(rollback(action).is_empty(), "{action}");
+        }
+        assert_eq!(rollback("compose_down_volumes"), ["rollback[0].action"]);
+        assert_eq!(rollback("compose_down"), ["rollback[0].action"]);
+        let s = stack(json!({
+            "compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "ui"}],
+            "defaults": {"recovery": {"rollback": [{"action": "compose_down"}, {"action": "compose_up", "services": ["ui"]}]}},
+        }));
+        assert_eq!(paths(&s), Vec::<String>::new());
+    }
+
+    #[test]
+    fn flapping_is_told_by_starts_that_are_remembered() {
+        let flapping = |starts: u32, within: &str| wrong(json!({"flapping": {"starts": starts, "within": within}}));
+        assert!(flapping(2, "1s").is_empty() && flapping(32, "1h").is_empty());
+        assert_eq!(flapping(1, "0s"), ["flapping.starts", "flapping.within"]);
+        assert_eq!(flapping(33, "61m"), ["flapping.starts", "flapping.within"]);
+    }
+
+    #[test]
+    fn the_times_of_a_step_are_such_as_can_come() {
+        let step = |after: &str, timeout: &str| {
+            wrong(json!({"ladder": [{"action": "restart_service", "after": after, "timeout": timeout}]}))
+        };
+        assert!(step("0s", "30m").is_empty());
+        assert_eq!(step("-1s", "0s"), ["ladder[0].after", "ladder[0].timeout"]);
+        assert_eq!(step("1h", "31m"), ["ladder[0].timeout"]);
     }
 }

@@ -113,8 +113,16 @@ fn services(services: Vec<ServiceStatus>, now: Time) -> Section {
 }
 
 fn drifts(drift: Vec<Drift>, now: Time) -> Section {
-    let rows = drift.into_iter().map(|d| vec![d.service, format!("{:?}", d.kind), age(d.since, now), d.evidence]);
-    Section { title: "Drift", header: &["Service", "Kind", "Since", "Evidence"], rows: rows.collect(), below: Vec::new() }
+    let rows = drift.into_iter().map(|d| {
+        let service = if d.service.is_empty() { "(stack)".to_owned() } else { d.service };
+        vec![service, format!("{:?}", d.kind), format!("{:?}", d.severity), age(d.since, now), d.evidence]
+    });
+    Section {
+        title: "Drift",
+        header: &["Service", "Kind", "Severity", "Since", "Evidence"],
+        rows: rows.collect(),
+        below: Vec::new(),
+    }
 }
 
 fn trace(trace: Vec<GateVerdict>) -> Section {

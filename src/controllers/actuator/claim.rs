@@ -301,6 +301,7 @@ fn decide(run: &ActionRun, stack: &WicapStack, world: &World, now: Time) -> Judg
         stack,
         action: run.spec.action,
         target: &run.spec.target,
+        services: &run.spec.params.services,
         session: &run.spec.session,
         run: Some(run.name()),
         planning: false,

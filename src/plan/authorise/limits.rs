@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Request, Said, Verdict, digest, in_flight, phase};
+use super::{Case, Request, Said, Verdict, digest, in_flight, phase, touches};
 use crate::api::action::ActionRun;
 use crate::api::approval::{Approval, ApprovalVerdict};
 use crate::api::policy::ControlPolicy;
@@ -190,7 +190,7 @@ impl<'a> Case<'a> {
     }
 
     pub(super) fn precondition(&self) -> Verdict {
-        let Request { stack, action, target, planning, .. } = *self.request;
+        let Request { stack, action, target, services, planning, .. } = *self.request;
         if stack.metadata.deletion_timestamp.is_some() {
             let fix = "apply the stack again when it is gone";
             return Err(Said::of(stack, "metadata.deletionTimestamp", " is set: it is being deleted").fix(fix));
@@ -199,7 +199,7 @@ impl<'a> Case<'a> {
             return Ok(Said::nothing(format!("{action} changes nothing")));
         }
         let busy: Vec<_> = self.others().filter(|a| in_flight(a, planning)).collect();
-        let meets = |a: &&&ActionRun| target.is_empty() || a.spec.target.is_empty() || a.spec.target == target;
+        let meets = |a: &&&ActionRun| touches(a, target) || services.iter().any(|s| touches(a, s));
         if let Some(run) = busy.iter().filter(meets).min_by_key(|a| a.name()) {
             let how = format!(" is {:?} and touches the same service", phase(run));
             return Err(Said::of(*run, "status.phase", how).fix("wait until it has ended"));

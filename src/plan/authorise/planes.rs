@@ -117,8 +117,8 @@ impl<'a> Case<'a> {
     }
 
     pub(super) fn tool_policy(&self) -> Verdict {
-        let Request { stack, action, target, .. } = *self.request;
-        let what = action.on(target);
+        let Request { stack, action, target, services, .. } = *self.request;
+        let what = if services.is_empty() { action.on(target) } else { action.on(&services.join(", ")) };
         let targets = self.touched()?;
         for policy in &self.policies {
             if let Some(i) = policy.spec.deny.iter().position(|r| rules::denies(r, action, &targets, stack)) {
@@ -130,9 +130,12 @@ impl<'a> Case<'a> {
             let nothing = Said::nothing(format!("there is no ControlPolicy, and so nothing allows {what}"));
             return Err(nothing.fix("apply a ControlPolicy that allows it"));
         }
+        let named = services.iter().map(String::as_str);
+        let all: Vec<_> = [target].into_iter().chain(named).collect();
         for policy in &self.policies {
-            if !policy.spec.allow.iter().any(|r| rules::allows(r, action, target, stack)) {
-                let denied = Said::of(*policy, "spec.allow", format!(" has no rule for {what}"));
+            let refused = all.iter().find(|t| !policy.spec.allow.iter().any(|r| rules::allows(r, action, t, stack)));
+            if let Some(refused) = refused {
+                let denied = Said::of(*policy, "spec.allow", format!(" has no rule for {}", action.on(refused)));
                 return Err(denied.fix("add a rule for it: every ControlPolicy has to allow it"));
             }
         }
@@ -145,23 +148,23 @@ impl<'a> Case<'a> {
         Ok(Said::nothing(format!("{what} is allowed by all {n} ControlPolicies and ControlSession {name}")))
     }
 
-    /// The targets a deny rule may name: the one asked for, or the whole stack and every service in it that is touched.
+    /// The targets a deny rule may name: the one asked for and the services that are named beside it, or the whole stack and every
+    /// service in it that is touched.
     fn touched(&self) -> Result<Vec<&'a str>, Said> {
-        let Request { stack, action, target, .. } = *self.request;
+        let Request { stack, action, target, services, .. } = *self.request;
+        if !services.is_empty() && !action.can_name_services() {
+            return Err(
+                Said::nothing(format!("{action} is not told services")).fix("ask for it without spec.params.services")
+            );
+        }
+        let named = services.iter().map(|s| self.touchable(s)).collect::<Result<Vec<_>, _>>()?;
         if !target.is_empty() {
             if !action.can_target_service() {
                 let denied = Said::nothing(format!("{action} acts on the whole stack, not on {}", quoted(target)));
                 return Err(denied.fix("ask for it without a target"));
             }
-            let Some(service) = stack.spec.service(target) else {
-                let denied = Said::of(stack, "spec.services", format!(" does not list {}", quoted(target)));
-                return Err(denied.fix("add the service, or ask for one that is listed"));
-            };
-            if !service.managed {
-                let denied = Said::of(stack, "spec.services", format!(" {}: managed is false", quoted(target)));
-                return Err(denied.fix("set managed to true"));
-            }
-            return Ok(vec![target]);
+            let target = self.touchable(target)?;
+            return Ok([target].into_iter().chain(named).collect());
         }
         if !action.can_target_stack() {
             let denied = Said::nothing(format!("{action} acts on one service, and none is named"));
@@ -178,6 +181,20 @@ impl<'a> Case<'a> {
             return Err(Said::of(stack, "spec.services", " has none that is managed").fix("set managed to true"));
         }
         Ok([""].into_iter().chain(managed).collect())
+    }
+
+    /// A service, if it is listed and managed.
+    fn touchable(&self, name: &'a str) -> Result<&'a str, Said> {
+        let stack = self.request.stack;
+        let Some(service) = stack.spec.service(name) else {
+            let denied = Said::of(stack, "spec.services", format!(" does not list {}", quoted(name)));
+            return Err(denied.fix("add the service, or ask for one that is listed"));
+        };
+        if !service.managed {
+            let denied = Said::of(stack, "spec.services", format!(" {}: managed is false", quoted(name)));
+            return Err(denied.fix("set managed to true"));
+        }
+        Ok(name)
     }
 
     pub(super) fn tier(&self) -> Verdict {

@@ -13,6 +13,7 @@ struct World {
     stack: WicapStack,
     action: ActionKind,
     target: &'static str,
+    services: Vec<String>,
     session: &'static str,
     run: Option<&'static str>,
     planning: bool,
@@ -33,6 +34,7 @@ impl World {
             stack: stack(&[("ui", ServiceState::Exited), ("redis", ServiceState::Running)]),
             action: ActionKind::RestartService,
             target: "ui",
+            services: vec![],
             session: "night",
             run: None,
             planning: false,
@@ -63,6 +65,7 @@ impl World {
             stack: &self.stack,
             action: self.action,
             target: self.target,
+            services: &self.services,
             session: self.session,
             run: self.run,
             planning: self.planning,
@@ -212,6 +215,54 @@ fn only_listed_managed_services_and_fitting_targets_can_be_acted_on() {
         (w.action, w.target) = (ActionKind::ComposeUp, "");
         w.stack.spec.services[1].managed = false;
     });
+}
+
+#[test]
+fn every_service_that_is_named_is_judged_like_a_target() {
+    let up = |services: &[&str]| {
+        let services: Vec<String> = services.iter().map(|s| (*s).to_owned()).collect();
+        move |w: &mut World| (w.action, w.services) = (ActionKind::ComposeUp, services.clone())
+    };
+    allowed(up(&["redis", "ui"]));
+    denied(TOOL_POLICY, "restart_service is not told services", |w| w.services = vec!["redis".into()]);
+    denied(TOOL_POLICY, "spec.services does not list \"sql\"", up(&["redis", "sql"]));
+    denied(TOOL_POLICY, "\"redis\": managed is false", |w| {
+        up(&["redis"])(w);
+        w.stack.spec.services[1].managed = false;
+    });
+    denied(TOOL_POLICY, "spec.deny[0] denies compose_up on redis, ui", |w| {
+        up(&["redis", "ui"])(w);
+        w.policies[0].spec.deny = vec![rule(&["*"], &["redis"])];
+    });
+    denied(TOOL_POLICY, "spec.allow has no rule for compose_up on redis", |w| {
+        up(&["redis"])(w);
+        w.policies[0].spec.allow = vec![rule(&["*"], &["ui"])];
+    });
+    denied(TOOL_POLICY, "spec.allow has no rule for compose_up on ui", |w| {
+        up(&["redis"])(w);
+        w.policies[0].spec.allow = vec![rule(&["*"], &["redis"])];
+    });
+    let busy = |w: &mut World, target: &str, services: &[&str]| {
+        w.stack.spec.defaults.max_concurrent = 9;
+        let mut run = action("x", ActionKind::ComposeUp, target, ActionPhase::Running);
+        run.spec.params.services = services.iter().map(|s| (*s).to_owned()).collect();
+        w.actions = vec![run];
+    };
+    denied(PRECONDITION, "touches the same service", |w| {
+        up(&["redis"])(w);
+        busy(w, "redis", &[]);
+    });
+    denied(PRECONDITION, "touches the same service", |w| busy(w, "redis", &["ui"]));
+    allowed(|w| busy(w, "redis", &["redis"]));
+}
+
+#[test]
+fn what_is_named_beside_the_target_is_part_of_what_is_agreed_to() {
+    let world = World::new();
+    let mut run = action("x", ActionKind::ComposeUp, "ui", ActionPhase::Pending);
+    let before = digest(&run, &world.stack);
+    run.spec.params.services = vec!["redis".into()];
+    assert_ne!(digest(&run, &world.stack), before);
 }
 
 #[test]

@@ -5,7 +5,10 @@ use crate::api::action::{ActionPhase, Tier};
 use crate::api::session::{Budget, Mode};
 use crate::api::stack::{Backoff, DesiredState, LadderStep, OnConfigDrift, ServiceState as S};
 use crate::plan::authorise;
-use crate::plan::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop};
+use crate::plan::fixtures::{action, at, policy, rule, seconds, service, session, stack, stop, write_down};
+
+mod episodes;
+mod kinds;
 
 /// What the planner sees, and what it wrote last.
 struct World {
@@ -14,12 +17,13 @@ struct World {
     policies: Vec<ControlPolicy>,
     stops: Vec<EmergencyStop>,
     actions: Vec<ActionRun>,
+    incidents: Vec<Incident>,
 }
 
 impl World {
     fn new(services: &[(&str, S)]) -> Self {
         let (sessions, policies) = (vec![session("night")], vec![policy("base")]);
-        Self { stack: stack(services), sessions, policies, stops: vec![], actions: vec![] }
+        Self { stack: stack(services), sessions, policies, stops: vec![], actions: vec![], incidents: vec![] }
     }
 
     fn with(services: &[(&str, S)], change: impl FnOnce(&mut Self)) -> Self {
@@ -36,8 +40,8 @@ impl World {
 
     /// The plan at that moment, of what was observed before.
     fn look(&self, now: i64) -> Plan {
-        let Self { stack, sessions, policies, stops, actions } = self;
-        decide(&Inputs { stack, sessions, policies, stops, actions, now: at(now) })
+        let Self { stack, sessions, policies, stops, actions, incidents } = self;
+        decide(&Inputs { stack, sessions, policies, stops, actions, incidents, now: at(now) })
     }
 
     /// Plans, and writes the plan down; what is proposed ends at once, in that phase.
@@ -54,6 +58,7 @@ impl World {
             run.status = Some(status);
             self.actions.push(run);
         }
+        write_down(&mut self.incidents, &plan);
         plan
     }
 }
@@ -160,6 +165,52 @@ fn dependencies_are_brought_up_first() {
     assert_eq!(w.plan(6000).planned_action.as_deref(), Some("start_service ui (waits for redis: Unknown)"));
     service(&mut w.stack, "redis").state = S::Starting;
     assert_eq!(asked(&w.plan(6000)), ["start_service ui"]);
+}
+
+/// `ui`, which depends on `redis`, and both in these states; `redis` since that moment.
+fn dependent(ui: S, redis: S, since: i64) -> World {
+    World::with(&[("ui", ui), ("redis", redis)], |w| {
+        w.stack.spec.services[0].depends_on = vec!["redis".into()];
+        w.stack.spec.services[1].managed = false;
+        service(&mut w.stack, "redis").since = Some(at(since));
+    })
+}
+
+#[test]
+fn a_wait_is_over_when_a_dependency_has_become_well_since_the_last_action() {
+    for (since, expected) in [(4999, 0), (5000, 0), (5001, 1)] {
+        let mut w = dependent(S::Exited, S::Running, 0);
+        assert_eq!(asked(&w.step(5000, ActionPhase::Failed)), ["start_service ui"]);
+        service(&mut w.stack, "redis").since = Some(at(since));
+        let plan = w.plan(5002);
+        assert_eq!(plan.proposals.len(), expected, "redis is well since {since}");
+        service(&mut w.stack, "redis").state = S::Unhealthy;
+        assert!(asked(&w.plan(5002)).is_empty(), "one that runs badly ends no wait");
+    }
+}
+
+#[test]
+fn an_action_that_has_not_appeared_yet_is_waited_for_though_a_dependency_came_back() {
+    let mut w = dependent(S::Exited, S::Running, 0);
+    w.step(5000, ActionPhase::Failed);
+    w.actions.clear();
+    service(&mut w.stack, "redis").since = Some(at(5001));
+    assert!(asked(&w.plan(6999)).is_empty());
+    assert_eq!(asked(&w.plan(7000)), ["start_service ui"]);
+}
+
+#[test]
+fn an_outage_of_a_dependency_costs_its_dependents_no_attempt_and_no_time() {
+    for (state, expected) in [(S::Restarting, "restart_service ui"), (S::Exited, "start_service ui")] {
+        let mut w = dependent(state, S::Exited, 0);
+        for now in (0..600).map(|s| s * 1000) {
+            let plan = w.step(now, ActionPhase::Failed);
+            assert!(asked(&plan).is_empty() && plan.recovery.iter().all(|r| r.total == 0));
+        }
+        service(&mut w.stack, "redis").state = S::Running;
+        service(&mut w.stack, "redis").since = Some(at(600_000));
+        assert_eq!(asked(&w.plan(600_001)), [expected]);
+    }
 }
 
 #[test]
@@ -290,7 +341,7 @@ fn an_assist_session_is_used_before_a_monitor_one_and_then_the_first_by_name() {
 #[test]
 fn an_exhausted_ladder_escalates_once_after_the_last_backoff_and_is_then_quiet() {
     let mut w = World::new(&[("ui", S::Missing)]);
-    w.stack.spec.defaults.recovery.ladder = vec![LadderStep { action: ActionKind::ComposeUp, attempts: 1 }];
+    w.stack.spec.defaults.recovery.ladder = vec![LadderStep::new(ActionKind::ComposeUp, 1)];
     w.step(5000, ActionPhase::Failed);
     assert!(w.step(14_999, ActionPhase::Failed).escalated.is_empty());
     let plan = w.step(16_001, ActionPhase::Failed);
@@ -338,10 +389,13 @@ fn what_cannot_be_seen_is_left_as_it_is() {
     let mut w = World::new(&[("ui", S::Exited)]);
     w.step(5000, ActionPhase::Failed);
     let kept = w.stack.status.as_ref().unwrap().recovery.clone();
-    let plan = w.look(5000 + 90_001);
-    assert_eq!(plan, Plan { recovery: kept, ..Plan::default() });
+    let said = |plan: Plan| {
+        assert_eq!(plan.decisions.iter().map(|d| d.kind).collect::<Vec<_>>(), [DecisionKind::Wait]);
+        Plan { decisions: Vec::new(), ..plan }
+    };
+    assert_eq!(said(w.look(5000 + 90_001)), Plan { recovery: kept, ..Plan::default() });
     w.stack.status = None;
-    assert_eq!(w.look(0), Plan::default());
+    assert_eq!(said(w.look(0)), Plan::default());
 }
 
 #[test]
