@@ -78,3 +78,30 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::probe::Outcome;
+    use serde_json::json;
+
+    #[test]
+    fn a_log_has_the_line_or_has_it_not() {
+        let lines = ["starting", "SQL connection failed: password=hunter2!", "ready"].map(str::to_owned);
+        let within = "none of the 3 lines of its log in the last 1m matches \"never\"";
+        let failed = |text: &str| Outcome::Failed(text.to_owned());
+        let passed = |text: &str| Outcome::Passed(text.to_owned());
+        for (pattern, expect, expected) in [
+            ("^ready$", "Present", passed("its log says within the last 1m: ready")),
+            ("never", "Present", failed(within)),
+            ("never", "Absent", passed(within)),
+            ("^ready", "Absent", failed("its log says within the last 1m: ready")),
+        ] {
+            let log = serde_json::from_value(json!({"pattern": pattern, "expect": expect})).unwrap();
+            assert_eq!(Log::new(&log).unwrap().judge(&lines).outcome, expected, "{pattern} {expect}");
+        }
+        let log = serde_json::from_value(json!({"pattern": "SQL .* failed", "expect": "Absent"})).unwrap();
+        let Outcome::Failed(said) = Log::new(&log).unwrap().judge(&lines).outcome else { panic!("it is there") };
+        assert!(said.contains("SQL connection failed: password=") && !said.contains("hunter2"), "{said}");
+    }
+}

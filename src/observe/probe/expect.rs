@@ -182,3 +182,89 @@ fn cut(text: &str) -> String {
         text.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn body(json: &Value) -> Body {
+        Body::new(json.to_string().into_bytes())
+    }
+
+    /// What is not met of one JSON expectation.
+    fn unmet(expectation: Value, body: &Body) -> String {
+        let expect = serde_json::from_value(json!({"json": [expectation]})).unwrap();
+        content(&expect, body).join("; ")
+    }
+
+    #[test]
+    fn each_operator_says_the_place_what_is_there_and_what_is_expected() {
+        let body = body(&json!({
+            "age": 340, "eps": 0.5, "db": "ok", "none": null, "on": true, "n": 1.0, "big": 9_007_199_254_740_993_i64,
+            "list": [1, 2], "a/b": {"c~d": "deep"}, "long": "x".repeat(200), "api_key": "quartz-5512", "url": "redis://:quartz-5512@db:6379",
+        }));
+        for (expectation, expected) in [
+            (json!({"pointer": "/db", "equals": "ok"}), ""),
+            (json!({"pointer": "/db", "equals": "up"}), "/db is \"ok\", expected \"up\""),
+            (json!({"pointer": "/gone", "equals": "up"}), "/gone is missing, expected \"up\""),
+            (json!({"pointer": "/n", "equals": 1}), ""),
+            (json!({"pointer": "/big", "equals": 9_007_199_254_740_993_i64}), ""),
+            (
+                json!({"pointer": "/big", "equals": 9_007_199_254_740_992_i64}),
+                "/big is 9007199254740993, expected 9007199254740992",
+            ),
+            (json!({"pointer": "/none", "equals": null}), ""),
+            (json!({"pointer": "/gone", "equals": null}), "/gone is missing, expected null"),
+            (json!({"pointer": "/on", "equals": "true"}), "/on is true, expected \"true\""),
+            (json!({"pointer": "/list", "equals": [1, 2]}), ""),
+            (json!({"pointer": "/list/1", "equals": 2}), ""),
+            (json!({"pointer": "/a~1b/c~0d", "equals": "deep"}), ""),
+            (json!({"pointer": "/db", "oneOf": ["up", "ok"]}), ""),
+            (json!({"pointer": "/db", "oneOf": ["up", 7]}), "/db is \"ok\", expected one of \"up\", 7"),
+            (json!({"pointer": "/gone", "oneOf": ["up"]}), "/gone is missing, expected one of \"up\""),
+            (json!({"pointer": "/age", "lessThan": 341}), ""),
+            (json!({"pointer": "/age", "lessThan": 340}), "/age is 340, expected less than 340"),
+            (json!({"pointer": "/eps", "lessThan": 0.25}), "/eps is 0.5, expected less than 0.25"),
+            (json!({"pointer": "/db", "lessThan": 1}), "/db is \"ok\", expected less than 1"),
+            (json!({"pointer": "/none", "lessThan": 1}), "/none is null, expected less than 1"),
+            (json!({"pointer": "/gone", "lessThan": 1}), "/gone is missing, expected less than 1"),
+            (json!({"pointer": "/eps", "greaterThan": 0}), ""),
+            (json!({"pointer": "/eps", "greaterThan": 0.5}), "/eps is 0.5, expected more than 0.5"),
+            (json!({"pointer": "/gone", "greaterThan": 0}), "/gone is missing, expected more than 0"),
+            (json!({"pointer": "/none", "exists": true}), ""),
+            (json!({"pointer": "/gone", "exists": true}), "/gone is missing, expected something there"),
+            (json!({"pointer": "/gone", "exists": false}), ""),
+            (json!({"pointer": "/db", "exists": false}), "/db is \"ok\", expected nothing there"),
+            (json!({"pointer": "/api_key", "equals": "x"}), "/api_key is [redacted], expected \"x\""),
+            (json!({"pointer": "/url", "equals": "x"}), "/url is [redacted], expected \"x\""),
+        ] {
+            assert_eq!(unmet(expectation.clone(), &body), expected, "{expectation}");
+        }
+        let long = unmet(json!({"pointer": "/long", "equals": "x"}), &body);
+        assert!(long.len() < 130 && long.contains("…, expected"), "{long}");
+        let whole = unmet(json!({"pointer": "", "equals": 1}), &Body::new(b"[1]".to_vec()));
+        assert_eq!(whole, "the body is [1], expected 1");
+    }
+
+    #[test]
+    fn what_is_no_json_meets_no_expectation_of_it_and_says_how_it_begins() {
+        let html = Body::new(b"<html>password=hunter2!</html>".to_vec());
+        let why = unmet(json!({"pointer": "/gone", "exists": false}), &html);
+        assert!(why.starts_with("its body is no JSON: <html>") && !why.contains("hunter2"), "{why}");
+        assert_eq!(unmet(json!({"pointer": "/a", "exists": true}), &Body::default()), "its body is no JSON: ");
+        let long = Body::new(vec![b' '; BODY_MOST + 1]);
+        assert_eq!(unmet(json!({"pointer": "/a", "exists": true}), &long), "its body is over 64 KiB");
+    }
+
+    #[test]
+    fn samples_are_the_numbers_that_are_there() {
+        let get = serde_json::from_value(json!({"port": 1, "capture": [
+            {"name": "eps", "pointer": "/eps"}, {"name": "depth", "pointer": "/queues/0/depth"}, {"name": "text", "pointer": "/text"},
+            {"name": "gone", "pointer": "/gone"}]}))
+        .unwrap();
+        let found = samples(&get, &body(&json!({"eps": 0.25, "queues": [{"depth": 7}], "text": "9"})));
+        assert_eq!(found, BTreeMap::from([("depth".to_owned(), 7.0), ("eps".to_owned(), 0.25)]));
+        assert!(samples(&get, &Body::default()).is_empty());
+    }
+}

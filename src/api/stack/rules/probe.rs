@@ -192,3 +192,141 @@ fn validate_log(check: &mut Check, path: &str, log: &LogLine) {
         "a duration of \"1h\" or less",
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What is wrong with a probe of that handler, each as `path: found, expected`.
+    fn wrong(handler: Value) -> Vec<String> {
+        let mut probe = handler;
+        probe["name"] = json!("p");
+        let mut check = Check::new();
+        validate_probes(&mut check, "s", &[serde_json::from_value(probe).unwrap()]);
+        check.finish().into_iter().map(|v| v.to_string()).collect()
+    }
+
+    fn http(change: Value) -> Value {
+        let mut get = json!({"port": 80});
+        get.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        json!({ "httpGet": get })
+    }
+
+    #[test]
+    fn each_kind_of_probe_is_fine_with_what_it_needs() {
+        for handler in [
+            json!({"tcpSocket": {"port": 1}}),
+            json!({"health": {}}),
+            json!({"process": {"command": "redis-server"}}),
+            json!({"log": {"pattern": "SQL (connection|operation) failed", "expect": "Absent", "within": "60s"}}),
+            json!({"log": {"pattern": "ready"}}),
+            http(json!({})),
+            http(json!({"headers": [{"name": "Accept", "value": "application/json"}], "maxLatency": "500ms",
+                "capture": [{"name": "eps", "pointer": "/eps"}]})),
+            http(json!({"expect": {"json": [{"pointer": "/last_insert_age_sec", "lessThan": 120}]}})),
+            http(json!({"expect": {"json": [{"pointer": "", "exists": true}, {"pointer": "/error", "equals": null},
+                {"pointer": "/a~1b/~0", "oneOf": ["a", 1, null]}, {"pointer": "/n", "greaterThan": -0.5}]}})),
+            http(json!({"expect": {"cel": ["body.eps > 0.0 && headers['x-mode'] != 'file'"]}})),
+            http(json!({"expect": {"bodyContains": "healthy"}})),
+        ] {
+            assert_eq!(wrong(handler.clone()), [""; 0], "{handler}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_in_a_probe_is_named_with_what_was_found_and_expected() {
+        for (handler, expected) in [
+            (
+                json!({}),
+                "s.probes[0]: found 0 handlers, expected exactly one of tcpSocket, httpGet, health, process and log",
+            ),
+            (
+                json!({"health": {}, "process": {"command": "x"}}),
+                "s.probes[0]: found 2 handlers, expected exactly one of tcpSocket, httpGet, health, process and log",
+            ),
+            (
+                json!({"process": {"command": " "}}),
+                "s.probes[0].process.command: found \" \", expected a text of 1 to 1024 bytes",
+            ),
+            (
+                json!({"log": {"pattern": "a(b"}}),
+                "s.probes[0].log.pattern: found \"a(b\", expected a regular expression (error: unclosed group)",
+            ),
+            (
+                json!({"log": {"pattern": ""}}),
+                "s.probes[0].log.pattern: found \"\", expected a regular expression of 1 to 1024 bytes",
+            ),
+            (
+                json!({"log": {"pattern": "(a{999}){999}"}}),
+                "s.probes[0].log.pattern: found \"(a{999}){999}\", expected a regular expression that takes at most 1048576 bytes of \
+                 memory",
+            ),
+            (
+                json!({"log": {"pattern": "a", "within": "2h"}}),
+                "s.probes[0].log.within: found \"2h\", expected a duration of \"1h\" or less",
+            ),
+            (
+                http(json!({"headers": [{"name": "a b", "value": "x"}]})),
+                "s.probes[0].httpGet.headers[0].name: found \"a b\", expected the name of a header",
+            ),
+            (
+                http(json!({"headers": [{"name": "HOST", "value": "x"}]})),
+                "s.probes[0].httpGet.headers[0].name: found \"HOST\", expected another header: the request has its own",
+            ),
+            (
+                http(json!({"headers": [{"name": "a", "value": "x\r\nb: y"}]})),
+                "s.probes[0].httpGet.headers[0].value: found \"x\\r\\nb: y\", expected at most 4096 bytes of printable ASCII",
+            ),
+            (
+                http(json!({"maxLatency": "2s"})),
+                "s.probes[0].httpGet.maxLatency: found \"2s\", expected at most the timeout of \"1s\"",
+            ),
+            (
+                http(json!({"expect": {}})),
+                "s.probes[0].httpGet.expect: found nothing, expected at least one of json, cel and bodyContains",
+            ),
+            (
+                http(json!({"expect": {"json": [{"pointer": "/a"}]}})),
+                "s.probes[0].httpGet.expect.json[0]: found 0 operators, expected exactly one of equals, oneOf, lessThan, greaterThan \
+                 and exists",
+            ),
+            (
+                http(json!({"expect": {"json": [{"pointer": "/a", "lessThan": 2, "greaterThan": 1}]}})),
+                "s.probes[0].httpGet.expect.json[0]: found 2 operators, expected exactly one of equals, oneOf, lessThan, greaterThan \
+                 and exists",
+            ),
+            (
+                http(json!({"expect": {"json": [{"pointer": "a", "exists": true}]}})),
+                "s.probes[0].httpGet.expect.json[0].pointer: found \"a\", expected a JSON pointer such as \"/status/eps\"",
+            ),
+            (
+                http(json!({"expect": {"json": [{"pointer": "/a~2", "exists": true}]}})),
+                "s.probes[0].httpGet.expect.json[0].pointer: found \"/a~2\", expected a JSON pointer such as \"/status/eps\"",
+            ),
+            (
+                http(json!({"expect": {"json": [{"pointer": "/a", "oneOf": []}]}})),
+                "s.probes[0].httpGet.expect.json[0].oneOf: found an empty list, expected at least one value",
+            ),
+            (
+                http(json!({"expect": {"cel": ["status == 200", "eps > 0"]}})),
+                "s.probes[0].httpGet.expect.cel[1]: found \"eps > 0\", expected a CEL expression over status, headers, body, \
+                 latency_ms; it knows no eps",
+            ),
+            (
+                http(json!({"expect": {"bodyContains": ""}})),
+                "s.probes[0].httpGet.expect.bodyContains: found \"\", expected a text of 1 to 1024 bytes",
+            ),
+            (
+                http(json!({"capture": [{"name": "a", "pointer": ""}, {"name": "a", "pointer": ""}]})),
+                "s.probes[0].httpGet.capture[1].name: found \"a\" a second time, expected each sample once",
+            ),
+        ] {
+            assert_eq!(wrong(handler.clone()), [expected], "{handler}");
+        }
+        let broken = wrong(http(json!({"expect": {"cel": ["body.eps >"]}})));
+        assert!(
+            broken[0].starts_with("s.probes[0].httpGet.expect.cel[0]: found \"body.eps >\", expected a CEL expression; ")
+        );
+    }
+}
