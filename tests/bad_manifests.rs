@@ -76,7 +76,7 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
         (
             "two handlers",
             stack(probe("httpGet", json!({"port": 80}))),
-            r#"WicapStack "s": spec.services[0].probes[0]: found 2 handlers, expected exactly one of tcpSocket and httpGet"#,
+            r#"WicapStack "s": spec.services[0].probes[0]: found 2 handlers, expected exactly one of tcpSocket, httpGet, health, process and log"#,
         ),
         (
             "a timeout over the period",

@@ -137,7 +137,8 @@ mod tests {
         let ui = service(&mut stack, "ui");
         ui.health = Some(Health::Starting);
         assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
-        let probe = |state| ProbeStatus { name: "up".into(), state, since: None, message: None };
+        let probe =
+            |state| ProbeStatus { name: "up".into(), state, since: None, message: None, samples: Default::default() };
         service(&mut stack, "ui").probes = vec![probe(ProbeState::Unknown)];
         assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)));
         service(&mut stack, "ui").probes = vec![probe(ProbeState::Passing)];

@@ -245,7 +245,13 @@ impl Object for SoakRun {
                 format!("{} a second time", quoted(&c.name)),
                 "each check once",
             );
-            validate_http(&mut check, &format!("{path}.httpGet"), &c.http_get);
+            validate_http(&mut check, &format!("{path}.httpGet"), &c.http_get, c.timeout);
+            check.that(
+                c.http_get.capture.is_empty(),
+                format!("{path}.httpGet.capture"),
+                format!("{} captures", c.http_get.capture.len()),
+                "none: a check keeps no samples, a stack's probe does",
+            );
             check.that(
                 c.period.to_std() >= std::time::Duration::from_secs(1),
                 format!("{path}.period"),

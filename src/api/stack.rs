@@ -1,13 +1,19 @@
 //! WicapStack: a compose project to keep as it is declared.
 
 mod drift;
+pub mod expression;
 mod probe;
 mod recovery;
 pub(in crate::api) mod rules;
 
 pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState, Severity};
-pub use probe::{HttpGet, Probe, TcpSocket};
+pub use probe::{
+    BODY_MOST, Capture, Expectations, HealthWord, HttpGet, HttpHeader, JsonExpectation, LogLine, Presence, Probe,
+    ProcessRuns, TcpSocket,
+};
 pub use recovery::{Backoff, Flapping, LadderStep, OnConfigDrift, Recovery};
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -323,9 +329,20 @@ pub struct ProbeStatus {
     /// When the verdict last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// What was seen at that time.
+    /// What was seen at that time; before there is a verdict, why the question could not be put.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The numbers that it captured last, by the names in the spec, as of the last time the status was written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub samples: BTreeMap<String, f64>,
+}
+
+impl ProbeStatus {
+    /// Of a probe that was not asked.
+    #[must_use]
+    pub fn unasked(name: &str) -> Self {
+        Self { name: name.to_owned(), state: ProbeState::Unknown, since: None, message: None, samples: BTreeMap::new() }
+    }
 }
 
 /// A probe's verdict after its thresholds.

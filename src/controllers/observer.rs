@@ -1,10 +1,10 @@
 //! Observer: writes what is true of the stacks of this host. Never acts.
 //!
-//! Docker events and changed probe verdicts wake it; a look every ten seconds makes it level-triggered, so that a lost event
+//! Docker's events and changed probe verdicts wake it; a look every ten seconds makes it level-triggered, so that a lost event
 //! costs seconds and nothing else. It writes when what it sees has changed, when an action has ended since it last wrote (the
 //! planner believes nothing older), and a heartbeat now and then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +23,10 @@ use crate::api::action::ActionRun;
 use crate::api::stack::{HEARTBEAT, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};
 use crate::api::{Object, Time, condition, elapsed, reason};
 use crate::observe::compose::ConfigCache;
-use crate::observe::engine::Engine;
-use crate::observe::observation::{Seen, changed, observe};
-use crate::observe::probe::ProbeSet;
+use crate::observe::engine::{Engine, Surroundings};
+use crate::observe::images::ImageCache;
+use crate::observe::observation::{Seen, changed, image_name, observe, strangers};
+use crate::observe::probe::{Asker, ProbeSet};
 use crate::plan::ladder::{COUNT_APART, counts_observations};
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
@@ -44,8 +45,10 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
         let context = context.clone();
         async move {
             let mut sources = Sources::<WicapStack>::new(&context.store);
-            let engine_events = follow(context.engine.clone(), sources.primary(), sources.waker(), context.host.clone());
-            sources.spawn_task(engine_events);
+            let images = ImageCache::new(context.engine.clone());
+            let woken = Woken { stacks: sources.primary(), waker: sources.waker(), host: context.host.clone() };
+            sources.spawn_task(follow_containers(context.engine.clone(), woken.clone()));
+            sources.spawn_task(follow_surroundings(context.engine.clone(), images.clone(), woken));
             let actions =
                 sources.watch::<ActionRun>(|a| ended(a).map(|_| ObjectRef::new(&a.spec.stack)).into_iter().collect());
             let all_watched = AllWatched::default();
@@ -54,6 +57,7 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                 recorder: Recorder::new(context.store.clone(), Controller::Observer.as_str(), &context.host),
                 waker: sources.waker(),
                 watched: all_watched,
+                images,
                 actions,
                 fence,
                 context,
@@ -74,20 +78,26 @@ async fn forget(watched: AllWatched, stacks: reflector::Store<WicapStack>, host:
     }
 }
 
-/// Turns the engine's events into wake-ups, for ever.
-async fn follow(
-    engine: Engine,
+/// The stacks of this host, to be looked at again.
+#[derive(Clone)]
+struct Woken {
     stacks: reflector::Store<WicapStack>,
     waker: UnboundedSender<ObjectRef<WicapStack>>,
     host: String,
-) {
-    let wake = |project: Option<&str>| {
-        for stack in stacks.state() {
-            if stack.spec.host == host && project.is_none_or(|p| p == stack.spec.compose.project) {
-                let _ = waker.send(ObjectRef::from_obj(stack.as_ref()));
+}
+
+impl Woken {
+    fn wake(&self, concerned: impl Fn(&WicapStack) -> bool) {
+        for stack in self.stacks.state() {
+            if stack.spec.host == self.host && concerned(&stack) {
+                let _ = self.waker.send(ObjectRef::from_obj(stack.as_ref()));
             }
         }
-    };
+    }
+}
+
+/// Turns the events of containers into wake-ups, for ever.
+async fn follow_containers(engine: Engine, woken: Woken) {
     loop {
         let mut events = std::pin::pin!(engine.events());
         let mut connected = false;
@@ -95,7 +105,7 @@ async fn follow(
             match event {
                 Ok(event) => {
                     // The first event after a gap says that there was one: everything may have changed.
-                    wake(connected.then_some(event.project.as_str()));
+                    woken.wake(|stack| !connected || stack.spec.compose.project == event.project);
                     connected = true;
                 }
                 Err(error) => {
@@ -104,7 +114,30 @@ async fn follow(
                 }
             }
         }
-        wake(None);
+        woken.wake(|_| true);
+        sleep(RECONNECT).await;
+    }
+}
+
+/// Turns the events of images and networks into wake-ups, for ever. One that is lost costs no more than the next regular look.
+async fn follow_surroundings(engine: Engine, images: ImageCache, woken: Woken) {
+    loop {
+        let mut events = std::pin::pin!(engine.surroundings());
+        // The other stream says so when the engine is away.
+        while let Some(Ok(event)) = events.next().await {
+            match event {
+                Surroundings::Image => {
+                    images.forget();
+                    woken.wake(|_| true);
+                }
+                // A network that a container is connected to before its first start is no news: that one is not known yet.
+                Surroundings::Network { container_id } => woken.wake(|stack| {
+                    let services = stack.status.iter().flat_map(|status| &status.services);
+                    services.filter_map(|service| service.container_id.as_ref()).any(|id| *id == container_id)
+                }),
+            }
+        }
+        images.forget();
         sleep(RECONNECT).await;
     }
 }
@@ -118,6 +151,7 @@ struct Observer {
     recorder: Recorder,
     waker: UnboundedSender<ObjectRef<WicapStack>>,
     watched: AllWatched,
+    images: ImageCache,
     actions: reflector::Store<ActionRun>,
 }
 
@@ -171,11 +205,26 @@ impl Observer {
         if let Ok(containers) = &containers {
             watched.probes.sync(&stack.spec, containers);
         }
+        let mut all_services = None;
+        let mut images = HashMap::new();
+        if let Ok(containers) = &containers {
+            if config.as_ref().is_some_and(|config| strangers(containers, config).next().is_some()) {
+                all_services = watched.config.services(&stack.spec.compose).await;
+            }
+            let kept = containers.iter().filter(|c| stack.spec.service(&c.service).is_some());
+            let names: BTreeSet<&str> = kept.map(|c| image_name(c, config.as_deref())).collect();
+            images = self.images.resolve(&names).await;
+        }
         let verdicts: HashMap<&str, Vec<ProbeStatus>> =
             stack.spec.services.iter().map(|s| (s.name.as_str(), watched.probes.statuses(&s.name))).collect();
         let probes = |service: &str| verdicts.get(service).cloned().unwrap_or_default();
-        let seen =
-            Seen { containers: containers.as_deref().map_err(String::as_str), config: config.as_deref(), probes: &probes };
+        let seen = Seen {
+            containers: containers.as_deref().map_err(String::as_str),
+            config: config.as_deref(),
+            all_services: all_services.as_deref(),
+            images: &|name| images.get(name).cloned(),
+            probes: &probes,
+        };
         let actions = self.actions.state();
         let last_end = actions.iter().filter(|a| a.spec.stack == stack.name()).filter_map(|a| ended(a)).max();
         let mut before = None;
@@ -258,7 +307,14 @@ impl Observer {
         let watched = Arc::new(Mutex::new(Watched {
             config: ConfigCache::new(self.context.compose.clone()),
             config_error: None,
-            probes: ProbeSet::new(self.context.dialer.clone(), self.context.store.clock().clone(), wake),
+            probes: ProbeSet::new(
+                Asker {
+                    dialer: self.context.dialer.clone(),
+                    engine: self.context.engine.clone(),
+                    clock: self.context.store.clock().clone(),
+                },
+                wake,
+            ),
             wakes: wakes.abort_handle(),
             generation,
         }));

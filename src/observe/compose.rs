@@ -5,8 +5,9 @@
 //! used for interpolation leaks in: what a compose file interpolates comes from its env files alone.
 
 mod cache;
+mod config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use serde::Deserialize;
 use tokio::process::Command;
 
 pub use cache::ConfigCache;
+pub use config::ComposeService;
+use config::{learn_secrets, parse, without_dependencies};
 
 use super::directory::HeldDirectory;
 pub use super::process::ProcessOutput;
@@ -26,7 +28,6 @@ use crate::api::Violation;
 use crate::api::stack::Compose;
 use crate::api::validate::Check;
 use crate::audit::redact::known::{self, Owner};
-use crate::audit::redact::literals::secret_values;
 use crate::audit::redact::redact;
 
 /// Kept of each output of an action: enough for the last words of a compose run with dozens of services.
@@ -121,18 +122,6 @@ fn list(violations: &[Violation]) -> String {
 
 fn code(exit_code: Option<i32>) -> String {
     exit_code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"))
-}
-
-/// A service as the compose files have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ComposeService {
-    /// Hash of its configuration, as Compose labels containers with it.
-    pub hash: String,
-    /// The same when it is brought up without its dependencies (`--no-deps`): Compose 2.26 leaves them out of the configuration
-    /// then, and so out of the hash.
-    pub hash_alone: String,
-    /// Services it depends on, sorted.
-    pub depends_on: Vec<String>,
 }
 
 /// What a simulation does in place of running `docker compose`: it is given the argument vector and the standard input.
@@ -247,28 +236,51 @@ impl ComposeCli {
     /// # Errors
     /// [`ComposeError::Exit`] when Compose refuses the files, and any other [`ComposeError`].
     pub async fn config(&self, compose: &Compose) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
-        check(compose)?;
-        let directory = compose.directory.clone();
-        // Elsewhere: a network's file system that is gone must hold up this stack alone.
-        let held = self.on_disk(move || HeldDirectory::open(Path::new(&directory))).await;
-        let failed = |why| ComposeError::Directory { directory: compose.directory.clone(), why };
-        let held = held.map_err(|e| failed(e.to_string()))?;
-        let read = async |files: &[&str], verb: &[&str], input: &str| {
-            let mut argv = self.argv(compose, verb)?;
-            let end = argv.len() - verb.len();
-            argv.splice(end..end, files.iter().map(|&word| word.to_owned()));
-            let output = self.process(&argv, &held, input, CONFIG_MOST, CONFIG_TIMEOUT).await?;
-            if output.exit_code == Some(0) {
-                return Ok(output.stdout);
-            }
-            let said = redact(output.stderr.trim()).chars().take(1024).collect();
-            Err(ComposeError::Exit { exit_code: output.exit_code, output: said })
-        };
+        let held = self.held(compose).await?;
+        let read = |options, verb, input| self.read(compose, &held, options, verb, input);
         let hash = ["config", "--hash", "*"];
         let (hashes, json) = tokio::try_join!(read(&[], &hash, ""), read(&[], &["config", "--format", "json"], ""))?;
         learn_secrets(&compose.project, &json);
         let alone = read(&["--file", "-"], &hash, &without_dependencies(&hashes)?).await?;
         parse(&hashes, &alone, &json)
+    }
+
+    /// The names of all services that the compose files have, those of profiles that are not enabled too.
+    ///
+    /// # Errors
+    /// As [`ComposeCli::config`].
+    pub async fn services(&self, compose: &Compose) -> Result<BTreeSet<String>, ComposeError> {
+        let held = self.held(compose).await?;
+        let names = self.read(compose, &held, &["--profile", "*"], &["config", "--services"], "").await?;
+        Ok(names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
+    async fn held(&self, compose: &Compose) -> Result<HeldDirectory, ComposeError> {
+        check(compose)?;
+        let directory = compose.directory.clone();
+        // Elsewhere: a network's file system that is gone must hold up this stack alone.
+        let held = self.on_disk(move || HeldDirectory::open(Path::new(&directory))).await;
+        held.map_err(|e| ComposeError::Directory { directory: compose.directory.clone(), why: e.to_string() })
+    }
+
+    /// What a command that only reads prints. `options` stand between the project's own and `verb`.
+    async fn read(
+        &self,
+        compose: &Compose,
+        held: &HeldDirectory,
+        options: &[&str],
+        verb: &[&str],
+        input: &str,
+    ) -> Result<String, ComposeError> {
+        let mut argv = self.argv(compose, verb)?;
+        let end = argv.len() - verb.len();
+        argv.splice(end..end, options.iter().map(|&word| word.to_owned()));
+        let output = self.process(&argv, held, input, CONFIG_MOST, CONFIG_TIMEOUT).await?;
+        if output.exit_code == Some(0) {
+            return Ok(output.stdout);
+        }
+        let said = redact(output.stderr.trim()).chars().take(1024).collect();
+        Err(ComposeError::Exit { exit_code: output.exit_code, output: said })
     }
 
     async fn process(
@@ -316,63 +328,6 @@ fn check(compose: &Compose) -> Result<(), ComposeError> {
     }
     let violations = check.finish();
     if violations.is_empty() { Ok(()) } else { Err(ComposeError::Invalid(violations)) }
-}
-
-/// The part of `config --format json` that is wanted. The rest may hold secrets and is dropped with the text.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    services: BTreeMap<String, ConfigService>,
-}
-
-#[derive(Deserialize)]
-struct ConfigService {
-    // Compose writes a map from name to condition; only the names matter here.
-    #[serde(default)]
-    #[allow(clippy::zero_sized_map_values)]
-    depends_on: BTreeMap<String, serde::de::IgnoredAny>,
-    /// Read for the secrets that are to be kept out of every text, and dropped.
-    #[serde(default)]
-    environment: BTreeMap<String, Option<String>>,
-}
-
-/// Has the secret values of the services' environments taken out of every text from now on. What cannot be read as a configuration
-/// is refused by whoever asked for it.
-fn learn_secrets(project: &str, json: &str) {
-    let Ok(config) = serde_json::from_str::<Config>(json) else { return };
-    let variables = config.services.values().flat_map(|service| &service.environment);
-    let variables = variables.filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
-    known::learn(Owner::Files(project.to_owned()), secret_values(variables));
-}
-
-/// Service and hash, line by line.
-fn pairs(hashes: &str) -> Result<Vec<(&str, &str)>, ComposeError> {
-    let lines = hashes.lines().filter(|line| !line.trim().is_empty());
-    lines
-        .map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [name, hash] => Ok((name, hash)),
-            _ => Err(ComposeError::Output { why: "a line of --hash is not a service and a hash".to_owned() }),
-        })
-        .collect()
-}
-
-/// A compose file to lay over the others, which takes every service's dependencies away.
-fn without_dependencies(hashes: &str) -> Result<String, ComposeError> {
-    let services: Vec<String> =
-        pairs(hashes)?.into_iter().map(|(name, _)| format!("  {name:?}:\n    depends_on: !reset []\n")).collect();
-    Ok(if services.is_empty() { "services: {}\n".to_owned() } else { format!("services:\n{}", services.concat()) })
-}
-
-fn parse(hashes: &str, alone: &str, json: &str) -> Result<BTreeMap<String, ComposeService>, ComposeError> {
-    let config: Config = serde_json::from_str(json).map_err(|e| ComposeError::Output { why: e.to_string() })?;
-    let depends_on = |name: &str| config.services.get(name).map(|s| s.depends_on.keys().cloned().collect());
-    let alone: BTreeMap<&str, &str> = pairs(alone)?.into_iter().collect();
-    let service = |(name, hash): (&str, &str)| {
-        let hash_alone = alone.get(name).copied().unwrap_or(hash).to_owned();
-        let depends_on = depends_on(name).unwrap_or_default();
-        (name.to_owned(), ComposeService { hash: hash.to_owned(), hash_alone, depends_on })
-    };
-    Ok(pairs(hashes)?.into_iter().map(service).collect())
 }
 
 #[cfg(test)]
@@ -515,23 +470,5 @@ mod tests {
         names.sort_unstable();
         assert!(names.iter().all(|n| ["DOCKER_CONFIG", "DOCKER_HOST", "HOME", "PATH", "PWD"].contains(n)), "{names:?}");
         assert!(output.stdout.contains("DOCKER_HOST=tcp://127.0.0.1:2375\n"), "{}", output.stdout);
-    }
-
-    #[test]
-    fn hashes_and_dependencies_are_put_together() {
-        let json = r#"{"name":"p","services":{"a":{"image":"x"},"b":{"depends_on":{"c":{"condition":"x"},"a":{}}}}}"#;
-        let config = parse("a 11\nb 22\n", "a 11\nb 33\n", json).unwrap();
-        let (hash, hash_alone) = ("11".to_owned(), "11".to_owned());
-        assert_eq!(config["a"], ComposeService { hash, hash_alone, depends_on: vec![] });
-        assert_eq!((config["b"].hash.as_str(), config["b"].hash_alone.as_str()), ("22", "33"));
-        assert_eq!(config["b"].depends_on, ["a", "c"]);
-        assert!(parse("a", "", json).is_err() && parse("a 1", "a", json).is_err() && parse("a 1", "", "{").is_err());
-    }
-
-    #[test]
-    fn dependencies_are_taken_away_by_a_file_laid_over_the_others() {
-        let file = without_dependencies("a 11\nb 22\n").unwrap();
-        assert_eq!(file, "services:\n  \"a\":\n    depends_on: !reset []\n  \"b\":\n    depends_on: !reset []\n");
-        assert_eq!(without_dependencies("").unwrap(), "services: {}\n");
     }
 }

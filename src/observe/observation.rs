@@ -5,16 +5,20 @@
 //!   no container                  -> Missing       restarting  -> Restarting
 //!   created, exited, removing     -> Exited        dead        -> Dead
 //!   running: health or a probe fails -> Unhealthy; one has not spoken yet -> Starting; else Running
+//!   of several containers the worst decides; fewer than the compose file wants -> Missing
 //! ```
 
-use std::collections::BTreeMap;
+mod starts;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::compose::ComposeService;
 use super::engine::{Container, ContainerState};
 use crate::api::Time;
 use crate::api::condition::{self, AVAILABLE, OBSERVED, Status};
 use crate::api::stack::{
-    DesiredState, Health, ProbeState, ProbeStatus, ServiceSpec, ServiceState, ServiceStatus, WicapStack, WicapStackStatus,
+    DesiredState, Health, ProbeState, ProbeStatus, Replicas, ServiceSpec, ServiceState, ServiceStatus, WicapStack,
+    WicapStackStatus,
 };
 
 /// Reason of Observed=True: the engine was asked and answered.
@@ -32,6 +36,11 @@ pub struct Seen<'a> {
     pub containers: Result<&'a [Container], &'a str>,
     /// The compose configuration, when it could be read.
     pub config: Option<&'a BTreeMap<String, ComposeService>>,
+    /// The names of all services that the compose files have, those of profiles that are not enabled too. Asked for when there is a
+    /// container of a service that `config` does not have; absent when it was not, or could not be found out.
+    pub all_services: Option<&'a BTreeSet<String>>,
+    /// The id of the image that a name means now, where it means one and that could be found out.
+    pub images: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// The verdicts of a service's probes.
     pub probes: &'a (dyn Fn(&str) -> Vec<ProbeStatus> + Sync),
 }
@@ -48,7 +57,12 @@ pub fn observe(stack: &WicapStack, seen: &Seen<'_>, now: Time) -> WicapStackStat
         .map(|spec| {
             let old = status.service(&spec.name);
             let mut new = match seen.containers {
-                Ok(containers) => service(spec, desired, containers, seen, now),
+                Ok(containers) => {
+                    let mut new = service(spec, desired, containers, seen, old, now);
+                    let spokesman = spokesman(&spec.name, desired, containers);
+                    new.starts = starts::starts(old, spokesman, containers, status.observed_at, now);
+                    new
+                }
                 Err(why) => unasked(spec, old, why),
             };
             new.since = match old {
@@ -62,21 +76,54 @@ pub fn observe(stack: &WicapStack, seen: &Seen<'_>, now: Time) -> WicapStackStat
         })
         .collect();
     status.services = services;
+    if let (Ok(containers), Some(config)) = (seen.containers, seen.config) {
+        status.orphans = orphans(containers, config, seen.all_services, &status.orphans);
+    }
     status.observed_generation = stack.metadata.generation;
     judge(stack, seen, &mut status, now);
     status
 }
 
-/// Whether two statuses differ in what an observer writes, `observedAt` aside.
+/// Whether two statuses differ in what an observer writes and somebody waits for: `observedAt`, samples, and the passing of time that
+/// makes an old start forgotten are not that.
 #[must_use]
 pub fn changed(old: Option<&WicapStackStatus>, new: &WicapStackStatus) -> bool {
     let Some(old) = old else { return true };
     let condition = |type_| condition::get(&old.conditions, type_) != condition::get(&new.conditions, type_);
     old.observed_generation != new.observed_generation
         || old.ready != new.ready
-        || old.services != new.services
+        || old.orphans != new.orphans
+        || old.services.len() != new.services.len()
+        || old.services.iter().zip(&new.services).any(|(old, new)| differs(old, new))
         || condition(OBSERVED)
         || condition(AVAILABLE)
+}
+
+fn differs(old: &ServiceStatus, new: &ServiceStatus) -> bool {
+    let mut old = old.clone();
+    if old.starts.ends_with(&new.starts) {
+        old.starts.clone_from(&new.starts);
+    }
+    for (old, new) in old.probes.iter_mut().zip(&new.probes) {
+        old.samples.clone_from(&new.samples);
+    }
+    old != *new
+}
+
+/// The services of containers that the compose configuration does not have: to know whether they are orphans, the services of
+/// profiles that are not enabled are needed too.
+pub fn strangers<'a>(
+    containers: &'a [Container],
+    config: &BTreeMap<String, ComposeService>,
+) -> impl Iterator<Item = &'a Container> {
+    containers.iter().filter(|container| !config.contains_key(&container.service))
+}
+
+/// The name of the image that a container should run: the compose file's, else the one it was created from.
+#[must_use]
+pub fn image_name<'a>(container: &'a Container, config: Option<&'a BTreeMap<String, ComposeService>>) -> &'a str {
+    let declared = config.and_then(|config| config.get(&container.service)).and_then(|service| service.image.as_deref());
+    declared.unwrap_or(&container.image)
 }
 
 /// What a container is by the engine's words alone, probes not asked.
@@ -137,20 +184,29 @@ fn service(
     desired: DesiredState,
     containers: &[Container],
     seen: &Seen<'_>,
+    old: Option<&ServiceStatus>,
     now: Time,
 ) -> ServiceStatus {
     let mut status = ServiceStatus { name: spec.name.clone(), state: ServiceState::Missing, ..ServiceStatus::default() };
+    let probes = probes(spec, seen);
+    let compose = seen.config.and_then(|config| config.get(&spec.name));
+    let of_service: Vec<&Container> = containers.iter().filter(|c| c.service == spec.name).collect();
+    // A configuration that cannot be read now does not make the service need fewer containers.
+    let wanted = compose.map(|c| c.replicas).or_else(|| old.and_then(|old| old.replicas).map(|r| r.desired));
+    status.replicas = replicas(wanted, &of_service, &probes);
     let Some(container) = spokesman(&spec.name, desired, containers) else {
         status.message = Some("it has no container".to_owned());
         return status;
     };
-    let (state, message) = state(container, &probes(spec, seen));
-    let of_service = containers.iter().filter(|c| c.service == spec.name).count();
-    let several = (of_service > 1).then(|| format!("{of_service} containers, {} decides", container.name));
-    let message = [message, several].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let count = of_service.len();
+    let (state, message) = state(container, &probes);
+    let lacking =
+        wanted.filter(|wanted| desired == DesiredState::Running && count < usize::try_from(*wanted).unwrap_or(usize::MAX));
+    let too_few = lacking.map(|wanted| format!("it has {count} of {wanted} containers"));
+    let several = (count > 1).then(|| format!("{count} containers, {} decides", container.name));
+    let message = [too_few, message, several].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let runs = matches!(container.status, ContainerState::Running | ContainerState::Paused);
-    let compose = seen.config.and_then(|config| config.get(&spec.name));
-    status.state = state;
+    status.state = if lacking.is_some() { ServiceState::Missing } else { state };
     status.health = container.health;
     status.container_id = Some(container.id.clone());
     status.container = Some(container.name.clone());
@@ -166,8 +222,39 @@ fn service(
         .as_ref()
         .zip(compose)
         .map(|(hash, compose)| *hash != compose.hash && *hash != compose.hash_alone);
+    let means = (seen.images)(image_name(container, seen.config));
+    status.image_drift = container.image_id.as_ref().zip(means).map(|(runs, means)| *runs != means);
+    // The engine forgets the networks of a container while it does not run.
+    let networks = compose.filter(|_| runs).map_or(&[][..], |compose| &compose.networks);
+    status.missing_networks = networks.iter().filter(|network| !container.networks.contains(network)).cloned().collect();
     status.message = (!message.is_empty()).then_some(message);
     status
+}
+
+/// Absent for the ordinary case, one of one, and where nobody knows how many there should be.
+fn replicas(wanted: Option<u32>, containers: &[&Container], probes: &[ProbeStatus]) -> Option<Replicas> {
+    let desired = wanted.filter(|wanted| *wanted != 1 || containers.len() != 1)?;
+    let well = containers.iter().filter(|c| engine_state(c) == ServiceState::Running).count();
+    // The probes speak of one of those that run.
+    let unproven = usize::from(probes.iter().any(|p| p.state != ProbeState::Passing));
+    Some(Replicas { desired, ready: u32::try_from(well.saturating_sub(unproven)).unwrap_or(u32::MAX) })
+}
+
+/// Names of the containers that belong to no service of the compose files, sorted; those that were known before where it cannot be
+/// told now.
+fn orphans(
+    containers: &[Container],
+    config: &BTreeMap<String, ComposeService>,
+    all_services: Option<&BTreeSet<String>>,
+    known: &[String],
+) -> Vec<String> {
+    let is_orphan = |container: &&Container| match all_services {
+        Some(all) => !all.contains(&container.service),
+        None => known.contains(&container.name),
+    };
+    let mut names: Vec<String> = strangers(containers, config).filter(is_orphan).map(|c| c.name.clone()).collect();
+    names.sort_unstable();
+    names
 }
 
 fn state(container: &Container, probes: &[ProbeStatus]) -> (ServiceState, Option<String>) {
@@ -192,7 +279,8 @@ fn state(container: &Container, probes: &[ProbeStatus]) -> (ServiceState, Option
             } else if state == ServiceState::Starting {
                 (state, Some("its health check has not passed yet".to_owned()))
             } else if let Some(probe) = with(ProbeState::Unknown) {
-                (ServiceState::Starting, Some(format!("probe {} has not passed yet", probe.name)))
+                let why = probe.message.as_deref().map_or(String::new(), |why| format!(": {why}"));
+                (ServiceState::Starting, Some(format!("probe {} has not passed yet{why}", probe.name)))
             } else {
                 (state, None)
             }
@@ -207,8 +295,7 @@ fn probes(spec: &ServiceSpec, seen: &Seen<'_>) -> Vec<ProbeStatus> {
         return Vec::new();
     }
     let given = (seen.probes)(&spec.name);
-    let unasked = |name: &str| ProbeStatus { name: name.to_owned(), state: ProbeState::Unknown, since: None, message: None };
-    let of = |name: &str| given.iter().find(|p| p.name == name).cloned().unwrap_or_else(|| unasked(name));
+    let of = |name: &str| given.iter().find(|p| p.name == name).cloned().unwrap_or_else(|| ProbeStatus::unasked(name));
     spec.probes.iter().map(|probe| of(&probe.name)).collect()
 }
 
@@ -254,253 +341,4 @@ fn judge(stack: &WicapStack, seen: &Seen<'_>, status: &mut WicapStackStatus, now
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::stack::{Drift, DriftKind, Severity};
-    use serde_json::json;
-
-    fn at(second: i64) -> Time {
-        Time::from_second(second).unwrap()
-    }
-
-    fn container(service: &str, status: ContainerState) -> Container {
-        Container {
-            service: service.to_owned(),
-            id: format!("{service}-id"),
-            name: format!("p-{service}-1"),
-            image: "i".to_owned(),
-            config_hash: Some("h1".to_owned()),
-            status,
-            health: None,
-            restart_count: 0,
-            started_at: Some(at(10)),
-            finished_at: None,
-            exit_code: Some(0),
-            oom_killed: false,
-            number: 1,
-        }
-    }
-
-    /// A stack of ui (one probe, depends on redis) and redis (neither).
-    fn stack() -> WicapStack {
-        serde_json::from_value(json!({
-            "apiVersion": "wicap.dev/v1alpha1", "kind": "WicapStack", "metadata": {"name": "s", "generation": 3},
-            "spec": {"compose": {"project": "p", "directory": "/srv/p"}, "services": [
-                {"name": "ui", "dependsOn": ["redis"], "probes": [{"name": "web", "tcpSocket": {"port": 1}}]},
-                {"name": "redis"},
-            ]},
-        }))
-        .unwrap()
-    }
-
-    fn probe(state: ProbeState) -> Vec<ProbeStatus> {
-        vec![ProbeStatus { name: "web".to_owned(), state, since: None, message: Some("refused".to_owned()) }]
-    }
-
-    fn look(stack: &WicapStack, containers: &[Container], probes: ProbeState, now: i64) -> WicapStackStatus {
-        let seen = Seen { containers: Ok(containers), config: None, probes: &|_| probe(probes) };
-        observe(stack, &seen, at(now))
-    }
-
-    fn status_of(status: &WicapStackStatus, type_: &str) -> (String, String) {
-        let found = condition::get(&status.conditions, type_).unwrap();
-        (found.status.clone(), found.reason.clone())
-    }
-
-    #[test]
-    fn each_state_health_and_probe_gives_one_word() {
-        use ContainerState as C;
-        use ProbeState::{Failing, Passing, Unknown};
-        use ServiceState as S;
-        let (none, starting, healthy, unhealthy) =
-            (None, Some(Health::Starting), Some(Health::Healthy), Some(Health::Unhealthy));
-        let table = [
-            (C::Running, none, Passing, S::Running),
-            (C::Running, none, Unknown, S::Starting),
-            (C::Running, none, Failing, S::Unhealthy),
-            (C::Running, starting, Passing, S::Starting),
-            (C::Running, starting, Unknown, S::Starting),
-            (C::Running, starting, Failing, S::Unhealthy),
-            (C::Running, healthy, Passing, S::Running),
-            (C::Running, healthy, Unknown, S::Starting),
-            (C::Running, healthy, Failing, S::Unhealthy),
-            (C::Running, unhealthy, Passing, S::Unhealthy),
-            (C::Running, unhealthy, Unknown, S::Unhealthy),
-            (C::Running, unhealthy, Failing, S::Unhealthy),
-        ];
-        let others = [
-            (C::Created, S::Exited),
-            (C::Exited, S::Exited),
-            (C::Removing, S::Exited),
-            (C::Dead, S::Dead),
-            (C::Paused, S::Paused),
-            (C::Restarting, S::Restarting),
-        ];
-        let others = others.into_iter().flat_map(|(status, state)| {
-            let every = [none, starting, healthy, unhealthy].into_iter();
-            every.flat_map(move |health| [Passing, Unknown, Failing].map(|probes| (status, health, probes, state)))
-        });
-        for (status, health, probes, expected) in table.into_iter().chain(others) {
-            let ui = Container { health, ..container("ui", status) };
-            let seen = look(&stack(), &[ui], probes, 20);
-            assert_eq!(seen.services[0].state, expected, "{status:?} {health:?} {probes:?}");
-            assert_eq!(seen.services[0].message.is_none(), matches!(expected, S::Running | S::Paused), "{expected:?}");
-        }
-    }
-
-    #[test]
-    fn a_service_without_container_is_missing_and_says_nothing_of_its_last_one() {
-        let mut stack = stack();
-        stack.status = Some(look(&stack, &[container("redis", ContainerState::Running)], ProbeState::Unknown, 20));
-        let seen = look(&stack, &[], ProbeState::Unknown, 30);
-        let redis = seen.service("redis").unwrap();
-        assert_eq!((redis.state, redis.since, &redis.container_id), (ServiceState::Missing, Some(at(30)), &None));
-        assert_eq!(seen.ready.as_deref(), Some("0/2"));
-    }
-
-    #[test]
-    fn since_moves_only_with_the_state() {
-        let mut stack = stack();
-        let running = [container("ui", ContainerState::Running), container("redis", ContainerState::Running)];
-        let first = look(&stack, &running, ProbeState::Passing, 20);
-        assert_eq!(first.services[0].since, Some(at(20)));
-        assert!(changed(None, &first));
-        stack.status = Some(first.clone());
-        let second = look(&stack, &running, ProbeState::Passing, 25);
-        assert!(!changed(Some(&first), &second), "nothing moved: {second:?}");
-        let other = [Container { id: "new".to_owned(), ..running[0].clone() }, running[1].clone()];
-        let third = look(&stack, &other, ProbeState::Passing, 30);
-        assert!(changed(Some(&first), &third));
-        assert_eq!(third.services[0].since, Some(at(20)), "another container in the same state");
-        let mut heartbeat = first.clone();
-        heartbeat.observed_at = Some(at(40));
-        heartbeat.planned_action = Some("x".to_owned());
-        assert!(!changed(Some(&first), &heartbeat), "not an observer's fields");
-    }
-
-    #[test]
-    fn an_exit_is_dated_by_the_engine_but_never_in_the_future() {
-        let ended = |second| Container {
-            finished_at: Some(at(second)),
-            exit_code: Some(137),
-            oom_killed: true,
-            ..container("redis", ContainerState::Exited)
-        };
-        let redis = look(&stack(), &[ended(15)], ProbeState::Unknown, 20).services[1].clone();
-        assert_eq!((redis.since, redis.finished_at, redis.exit_code), (Some(at(15)), Some(at(15)), Some(137)));
-        assert_eq!(redis.message.as_deref(), Some("it ended with code 137, killed for want of memory"));
-        assert_eq!(look(&stack(), &[ended(99)], ProbeState::Unknown, 20).services[1].since, Some(at(20)));
-        let created = look(&stack(), &[container("redis", ContainerState::Created)], ProbeState::Unknown, 20);
-        assert_eq!((created.services[1].since, created.services[1].exit_code), (Some(at(20)), None));
-    }
-
-    #[test]
-    fn a_silent_engine_makes_everything_unknown_and_keeps_the_facts() {
-        let mut stack = stack();
-        stack.status = Some(look(&stack, &[container("redis", ContainerState::Running)], ProbeState::Unknown, 20));
-        let probes = |_: &str| Vec::new();
-        let silent = Seen { containers: Err("no socket"), config: None, probes: &probes };
-        let seen = observe(&stack, &silent, at(30));
-        for service in &seen.services {
-            assert_eq!((service.state, service.since), (ServiceState::Unknown, Some(at(30))));
-            assert_eq!(service.message.as_deref(), Some("the engine does not answer: no socket"));
-        }
-        assert_eq!(seen.services[1].container_id.as_deref(), Some("redis-id"));
-        assert_eq!(status_of(&seen, OBSERVED), ("Unknown".to_owned(), "EngineSilent".to_owned()));
-        assert_eq!(status_of(&seen, AVAILABLE).0, "Unknown");
-        assert_eq!(seen.ready, None);
-        stack.status = Some(seen.clone());
-        assert!(!changed(Some(&seen), &observe(&stack, &silent, at(40))));
-        let back = look(&stack, &[container("redis", ContainerState::Running)], ProbeState::Unknown, 50);
-        assert_eq!(status_of(&back, OBSERVED), ("True".to_owned(), "EngineAnswers".to_owned()));
-        assert_eq!(back.services[1].since, Some(at(50)));
-    }
-
-    #[test]
-    fn available_asks_only_critical_managed_services() {
-        let mut stack = stack();
-        let only_ui = [container("ui", ContainerState::Running)];
-        assert_eq!(status_of(&look(&stack, &only_ui, ProbeState::Passing, 20), AVAILABLE).0, "False");
-        stack.spec.services[1].critical = false;
-        let seen = look(&stack, &only_ui, ProbeState::Passing, 20);
-        assert_eq!((status_of(&seen, AVAILABLE).0.as_str(), seen.ready.as_deref()), ("True", Some("1/2")));
-        stack.spec.services[1].managed = false;
-        assert_eq!(look(&stack, &only_ui, ProbeState::Passing, 20).ready.as_deref(), Some("1/1"));
-    }
-
-    #[test]
-    fn a_stack_that_should_be_stopped_counts_what_does_not_run() {
-        let mut stack = stack();
-        stack.spec.desired_state = DesiredState::Stopped;
-        let seen = look(&stack, &[container("ui", ContainerState::Exited)], ProbeState::Unknown, 20);
-        assert_eq!((status_of(&seen, AVAILABLE).0.as_str(), seen.ready.as_deref()), ("True", Some("2/2")));
-        let seen = look(&stack, &[container("ui", ContainerState::Paused)], ProbeState::Unknown, 20);
-        assert_eq!((status_of(&seen, AVAILABLE).0.as_str(), seen.ready.as_deref()), ("False", Some("1/2")));
-    }
-
-    #[test]
-    fn of_several_containers_the_furthest_from_what_is_desired_decides() {
-        let one = container("redis", ContainerState::Running);
-        let two = Container { number: 2, name: "p-redis-2".to_owned(), ..container("redis", ContainerState::Exited) };
-        let three = Container { number: 3, name: "p-redis-3".to_owned(), ..two.clone() };
-        let all = [three, one, two];
-        let mut stack = stack();
-        let redis = look(&stack, &all, ProbeState::Unknown, 20).services[1].clone();
-        assert_eq!((redis.state, redis.container.as_deref()), (ServiceState::Exited, Some("p-redis-2")));
-        assert_eq!(redis.message.as_deref(), Some("it ended with code 0; 3 containers, p-redis-2 decides"));
-        stack.spec.desired_state = DesiredState::Stopped;
-        let redis = look(&stack, &all, ProbeState::Unknown, 20).services[1].clone();
-        assert_eq!((redis.state, redis.container.as_deref()), (ServiceState::Running, Some("p-redis-1")));
-    }
-
-    #[test]
-    fn configuration_gives_drift_and_dependencies() {
-        let entry = |hash: &str, depends_on: &[&str]| ComposeService {
-            hash: hash.to_owned(),
-            hash_alone: format!("{hash} alone"),
-            depends_on: depends_on.iter().map(|&s| s.to_owned()).collect(),
-        };
-        let config =
-            BTreeMap::from([("ui".to_owned(), entry("h2", &["db", "redis"])), ("redis".to_owned(), entry("h1", &[]))]);
-        let containers = [container("ui", ContainerState::Running), container("redis", ContainerState::Exited)];
-        let probes = |_: &str| Vec::new();
-        let seen = Seen { containers: Ok(&containers), config: Some(&config), probes: &probes };
-        let status = observe(&stack(), &seen, at(20));
-        assert_eq!((status.services[0].config_drift, status.services[1].config_drift), (Some(true), Some(false)));
-        assert_eq!(status.services[0].depends_on, ["redis", "db"]);
-        assert_eq!(status.services[0].probes[0].state, ProbeState::Unknown, "one entry for each probe of the spec");
-        let mut alone = containers.clone();
-        alone[0].config_hash = Some("h2 alone".to_owned());
-        let brought_up_alone = Seen { containers: Ok(&alone), config: Some(&config), probes: &probes };
-        assert_eq!(observe(&stack(), &brought_up_alone, at(20)).services[0].config_drift, Some(false));
-        let seen = Seen { config: None, ..seen };
-        assert_eq!(observe(&stack(), &seen, at(20)).services[0].config_drift, None);
-    }
-
-    #[test]
-    fn what_the_planner_wrote_stays() {
-        let mut stack = stack();
-        let drift = Drift {
-            service: "ui".to_owned(),
-            kind: DriftKind::Missing,
-            severity: Severity::Critical,
-            since: at(1),
-            evidence: "e".to_owned(),
-        };
-        let mut old = WicapStackStatus {
-            drift: vec![drift],
-            observed_at: Some(at(5)),
-            planned_action: Some("x".to_owned()),
-            ..Default::default()
-        };
-        condition::set(&mut old.conditions, condition::ESCALATED, Status::True, "R", "m", None, at(2));
-        stack.status = Some(old.clone());
-        let new = look(&stack, &[], ProbeState::Unknown, 20);
-        assert_eq!((&new.drift, new.observed_at, &new.planned_action), (&old.drift, old.observed_at, &old.planned_action));
-        assert_eq!(
-            condition::get(&new.conditions, condition::ESCALATED),
-            condition::get(&old.conditions, condition::ESCALATED)
-        );
-        assert_eq!(new.observed_generation, Some(3));
-    }
-}
+mod tests;

@@ -310,12 +310,8 @@ mod tests {
         a.message = Some("last\nwords".into());
         let b = service(&mut s, "b");
         b.health = Some(Health::Unhealthy);
-        b.probes = vec![ProbeStatus {
-            name: "up".into(),
-            state: ProbeState::Failing,
-            since: None,
-            message: Some("refused".into()),
-        }];
+        b.probes =
+            vec![ProbeStatus { state: ProbeState::Failing, message: Some("refused".into()), ..ProbeStatus::unasked("up") }];
         let drift = detect(&s, at(0));
         assert_eq!(drift[0].evidence, "last words, killed for want of memory, 3 restarts by the engine");
         assert_eq!(

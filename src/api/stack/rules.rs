@@ -1,11 +1,12 @@
 //! The rules of a stack: what its schema cannot say.
 
+mod probe;
+
 use std::collections::HashSet;
 
-use super::{
-    HttpGet, LadderStep, MAX_CONCURRENT, Probe, Recovery, STARTS_KEPT, STARTS_WINDOW, ServiceSpec, WicapStack,
-    WicapStackSpec,
-};
+pub(in crate::api) use probe::validate_http;
+
+use super::{LadderStep, MAX_CONCURRENT, Recovery, STARTS_KEPT, STARTS_WINDOW, ServiceSpec, WicapStack, WicapStackSpec};
 use crate::api::action::ActionKind;
 use crate::api::validate::{Check, quoted};
 use crate::api::{Object, Violation, stop};
@@ -54,7 +55,7 @@ impl Object for WicapStack {
                     "the name of another service in spec.services",
                 );
             }
-            validate_probes(&mut check, &path, &service.probes);
+            probe::validate_probes(&mut check, &path, &service.probes);
             if let Some(recovery) = &service.recovery {
                 validate_recovery(&mut check, &format!("{path}.recovery"), recovery, spec);
             }
@@ -81,65 +82,6 @@ impl Object for WicapStack {
             format!("{} (the field is immutable: containers are found by it)", quoted(&old.spec.compose.project)),
         );
         check.finish()
-    }
-}
-
-fn validate_probes(check: &mut Check, service: &str, probes: &[Probe]) {
-    let mut seen = HashSet::new();
-    for (i, probe) in probes.iter().enumerate() {
-        let path = format!("{service}.probes[{i}]");
-        check.service(&format!("{path}.name"), &probe.name);
-        check.that(
-            seen.insert(probe.name.as_str()),
-            format!("{path}.name"),
-            format!("{} a second time", quoted(&probe.name)),
-            "each probe of a service once",
-        );
-        let handlers = usize::from(probe.tcp_socket.is_some()) + usize::from(probe.http_get.is_some());
-        check.that(handlers == 1, &path, format!("{handlers} handlers"), "exactly one of tcpSocket and httpGet");
-        if let Some(tcp) = &probe.tcp_socket {
-            validate_endpoint(check, &format!("{path}.tcpSocket"), &tcp.host, tcp.port);
-        }
-        if let Some(http) = &probe.http_get {
-            validate_http(check, &format!("{path}.httpGet"), http);
-        }
-        check.not_negative(&format!("{path}.initialDelay"), probe.initial_delay);
-        check.positive(&format!("{path}.period"), probe.period);
-        check.positive(&format!("{path}.timeout"), probe.timeout);
-        check.that(
-            probe.period.is_negative() || probe.timeout.to_std() <= probe.period.to_std(),
-            format!("{path}.timeout"),
-            format!("\"{}\"", probe.timeout),
-            format!("at most the period of \"{}\"", probe.period),
-        );
-        check.that(probe.success_threshold > 0, format!("{path}.successThreshold"), "0", "a number of 1 or more");
-        check.that(probe.failure_threshold > 0, format!("{path}.failureThreshold"), "0", "a number of 1 or more");
-    }
-}
-
-fn validate_endpoint(check: &mut Check, path: &str, host: &str, port: u16) {
-    let ok = !host.is_empty() && host.len() <= 253 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b));
-    check.that(ok, format!("{path}.host"), quoted(host), "a host name or an IP address");
-    check.that(port > 0, format!("{path}.port"), "0", "a port from 1 to 65535");
-}
-
-/// The rules of an HTTP request, wherever one is declared.
-pub(in crate::api) fn validate_http(check: &mut Check, path: &str, http: &HttpGet) {
-    validate_endpoint(check, path, &http.host, http.port);
-    let ok = http.path.starts_with('/') && http.path.len() <= 2048 && http.path.bytes().all(|b| (0x21..0x7f).contains(&b));
-    check.that(
-        ok,
-        format!("{path}.path"),
-        quoted(&http.path),
-        "a path that begins with '/', of printable ASCII without blanks",
-    );
-    for (i, status) in http.expected_statuses.iter().enumerate() {
-        check.that(
-            (100..600).contains(status),
-            format!("{path}.expectedStatuses[{i}]"),
-            status.to_string(),
-            "an HTTP status from 100 to 599",
-        );
     }
 }
 

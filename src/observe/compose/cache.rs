@@ -1,6 +1,6 @@
 //! The compose configuration, read again only when its files change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ use crate::api::stack::Compose;
 pub struct ConfigCache {
     cli: ComposeCli,
     good: Option<Arc<BTreeMap<String, ComposeService>>>,
+    /// Every service of the files as they were last read, once somebody wanted to know; inside none when Compose did not say.
+    all: Option<Option<Arc<BTreeSet<String>>>>,
     last: Option<Reading>,
 }
 
@@ -37,7 +39,7 @@ impl ConfigCache {
     /// Knows nothing yet.
     #[must_use]
     pub fn new(cli: ComposeCli) -> Self {
-        Self { cli, good: None, last: None }
+        Self { cli, good: None, all: None, last: None }
     }
 
     /// The configuration: from memory when nothing changed, else by running Compose.
@@ -60,12 +62,25 @@ impl ConfigCache {
         if self.last.as_ref().is_some_and(|last| last.stamp.compose != *compose) {
             self.good = None;
         }
+        self.all = None;
         let result = self.cli.config(compose).await.map(Arc::new);
         self.last = Some(Reading { stamp, at: Instant::now(), failure: result.as_ref().err().cloned() });
         if let Ok(good) = &result {
             self.good = Some(good.clone());
         }
         result
+    }
+
+    /// The names of all services of the files that [`ConfigCache::get`] read last, those of profiles that are not enabled too; absent
+    /// when that cannot be found out. Compose runs for it once for each reading, and only when somebody asks.
+    pub async fn services(&mut self, compose: &Compose) -> Option<Arc<BTreeSet<String>>> {
+        if self.last.as_ref().is_none_or(|last| last.failure.is_some() || last.stamp.compose != *compose) {
+            return None;
+        }
+        if self.all.is_none() {
+            self.all = Some(self.cli.services(compose).await.ok().map(Arc::new));
+        }
+        self.all.clone().flatten()
     }
 
     /// The last good configuration, without looking at the disk.

@@ -1,6 +1,9 @@
 //! Attempts counted against the thresholds. Pure.
 
 use crate::api::Time;
+use std::collections::BTreeMap;
+
+use super::{Attempt, Outcome};
 use crate::api::stack::{Probe, ProbeState, ProbeStatus};
 
 /// What a probe says after its thresholds. Unknown until as many attempts in a row agree as the probe asks for.
@@ -21,19 +24,29 @@ impl Verdict {
             success_threshold: probe.success_threshold,
             failure_threshold: probe.failure_threshold,
             run: None,
-            status: ProbeStatus { name: probe.name.clone(), state: ProbeState::Unknown, since: None, message: None },
+            status: ProbeStatus::unasked(&probe.name),
         }
     }
 
-    /// Counts an attempt made at `now`. True when the verdict changed.
-    pub fn feed(&mut self, result: Result<String, String>, now: Time) -> bool {
-        let (passed, message) = match result {
-            Ok(message) => (true, message),
-            Err(message) => (false, message),
+    /// Counts an attempt made at `now`. Of one that does not count as a failure only a pass matters. True when there is something to
+    /// tell: another verdict, or, before there is one, another reason why the question cannot be put.
+    pub fn feed(&mut self, attempt: Attempt, failure_counts: bool, now: Time) -> bool {
+        self.status.samples.extend(attempt.samples);
+        let (passed, message) = match attempt.outcome {
+            Outcome::Passed(message) => (true, message),
+            Outcome::Failed(message) => (false, message),
+            Outcome::Unasked(message) => {
+                let is_news = self.status.state == ProbeState::Unknown && self.status.message.as_ref() != Some(&message);
+                if is_news {
+                    self.status.message = Some(message);
+                }
+                return is_news;
+            }
         };
+        let counted = u32::from(passed || failure_counts);
         let length = match self.run {
-            Some((same, length)) if same == passed => length.saturating_add(1),
-            _ => 1,
+            Some((same, length)) if same == passed => length.saturating_add(counted),
+            _ => counted,
         };
         self.run = Some((passed, length));
         let (state, threshold) = if passed {
@@ -56,6 +69,12 @@ impl Verdict {
         self.status.clone()
     }
 
+    /// The numbers that were captured last.
+    #[must_use]
+    pub fn samples(&self) -> &BTreeMap<String, f64> {
+        &self.status.samples
+    }
+
     /// Forgets everything, as for a container that started anew at `now`.
     pub fn reset(&mut self, now: Time) {
         self.run = None;
@@ -64,6 +83,7 @@ impl Verdict {
         }
         self.status.state = ProbeState::Unknown;
         self.status.message = None;
+        self.status.samples.clear();
     }
 }
 
@@ -81,13 +101,14 @@ mod tests {
         Time::from_second(second).unwrap()
     }
 
-    /// Feeds `+` and `-` at seconds 1, 2, … and gives the verdict after each: `?`, `P` or `F`.
+    /// Feeds `+` and `-`, or `p` and `f` for quick ones, at seconds 1, 2, … and gives the verdict after each: `?`, `P` or `F`.
     fn play(verdict: &mut Verdict, attempts: &str) -> String {
         (1..)
             .zip(attempts.chars())
             .map(|(second, c)| {
                 let before = verdict.status().state;
-                let changed = verdict.feed(if c == '+' { Ok("up".to_owned()) } else { Err("down".to_owned()) }, at(second));
+                let attempt = if "+p".contains(c) { Attempt::passed("up") } else { Attempt::failed("down") };
+                let changed = verdict.feed(attempt, "+-".contains(c), at(second));
                 let after = verdict.status();
                 assert_eq!(changed, before != after.state);
                 if changed {
@@ -112,6 +133,11 @@ mod tests {
             (2, 1, "-+-++-", "FFFFPF"),
             (1, 1, "+-+", "PFP"),
             (3, 1, "++", "??"),
+            // A quick failure counts for nothing but breaks a row of passes; a quick pass counts in full.
+            (1, 1, "-ffp", "FFFP"),
+            (1, 2, "fff-f-", "?????F"),
+            (2, 3, "pfpp", "???P"),
+            (1, 2, "-fp--", "??PPF"),
         ] {
             assert_eq!(play(&mut verdict(success, failure), attempts), expected, "{success}/{failure} {attempts}");
         }
@@ -122,18 +148,39 @@ mod tests {
         let mut v = verdict(1, 2);
         assert_eq!(play(&mut v, "+-"), "PP");
         v.reset(at(9));
-        assert_eq!(
-            v.status(),
-            ProbeStatus { name: "p".to_owned(), state: ProbeState::Unknown, since: Some(at(9)), message: None }
-        );
+        assert_eq!(v.status(), ProbeStatus { since: Some(at(9)), ..ProbeStatus::unasked("p") });
         assert_eq!(play(&mut v, "-"), "?");
     }
 
     #[test]
     fn the_message_is_what_changed_the_verdict() {
         let mut v = verdict(1, 1);
-        v.feed(Err("first".to_owned()), at(1));
-        v.feed(Err("second".to_owned()), at(2));
+        v.feed(Attempt::failed("first"), true, at(1));
+        v.feed(Attempt::failed("second"), true, at(2));
         assert_eq!(v.status().message.as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_says_so_once_and_changes_no_verdict() {
+        let mut v = verdict(1, 1);
+        assert!(v.feed(Attempt::unasked("no engine"), true, at(1)));
+        assert!(!v.feed(Attempt::unasked("no engine"), true, at(2)));
+        let said = v.status();
+        assert_eq!((said.state, said.since, said.message.as_deref()), (ProbeState::Unknown, None, Some("no engine")));
+        assert!(v.feed(Attempt::failed("down"), true, at(3)));
+        assert!(!v.feed(Attempt::unasked("no engine"), true, at(4)));
+        assert_eq!(v.status().message.as_deref(), Some("down"));
+    }
+
+    #[test]
+    fn samples_are_the_last_that_were_captured_and_change_no_verdict() {
+        let mut v = verdict(1, 3);
+        let eps = |eps: f64, attempt: Attempt| Attempt { samples: [("eps".to_owned(), eps)].into(), ..attempt };
+        assert!(v.feed(eps(0.5, Attempt::passed("up")), true, at(1)));
+        assert!(!v.feed(eps(0.25, Attempt::failed("down")), true, at(2)));
+        assert!(!v.feed(Attempt::failed("silent"), true, at(3)));
+        assert_eq!(v.status().samples, [("eps".to_owned(), 0.25)].into());
+        v.reset(at(4));
+        assert!(v.status().samples.is_empty());
     }
 }
