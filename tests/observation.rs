@@ -189,7 +189,8 @@ async fn networks_images_orphans_starts_processes_and_logs_are_seen() {
 
     // Docker's restart policy hides a child's death behind exit code 0.
     let before = status.service("crash").unwrap().clone();
-    docker(&["kill", "--signal", "USR1", &project.container("crash")]);
+    // From inside: what is killed through the engine is not restarted.
+    docker(&["exec", &project.container("crash"), "sh", "-c", "kill -USR1 1"]);
     let again = |status: &WicapStackStatus| {
         status.service("crash").is_some_and(|s| s.state == ServiceState::Running && !s.starts.is_empty())
     };
@@ -215,7 +216,9 @@ async fn networks_images_orphans_starts_processes_and_logs_are_seen() {
     let stacks = store.api::<WicapStack>();
     let mut edited = stacks.get("s").await.unwrap();
     edited.spec.services[0].probes[0].process.as_mut().unwrap().command = "no-such-process".to_owned();
-    stacks.update(&edited).await.unwrap();
+    // The observer writes meanwhile, which is no matter.
+    edited.metadata.resource_version = None;
+    stacks.replace(&edited).await.unwrap();
     let gone = |status: &WicapStackStatus| status.service("net").is_some_and(|s| s.state == ServiceState::Unhealthy);
     let status = seen(&store, "a process is gone", BY_EVENT, gone).await;
     let message = status.service("net").unwrap().probes[0].message.clone().unwrap();

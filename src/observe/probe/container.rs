@@ -54,7 +54,7 @@ impl Log {
     /// Looks through the last lines. Those of an earlier start of the container say nothing of this one.
     pub async fn ask(&self, engine: &Engine, subject: &Subject, now: Time) -> Attempt {
         let from = now.checked_sub(self.within.to_std()).unwrap_or(Time::MIN);
-        let from = subject.started_at.map_or(from, |started| from.max(started));
+        let from = subject.log_from.map_or(from, |start| from.max(start));
         match engine.log(&subject.id, from).await {
             Ok(lines) => self.judge(&lines),
             Err(error) => Attempt::unasked(&error.to_string()),

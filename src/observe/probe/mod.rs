@@ -24,11 +24,11 @@ pub use http::ask_http;
 pub use set::ProbeSet;
 pub use verdict::Verdict;
 
-use crate::api::Time;
 use crate::api::stack::{Health, Probe, TcpSocket};
+use crate::api::{Time, after, elapsed};
 use crate::clock::Clock;
 use crate::observe::dial::{Connection, Dialer};
-use crate::observe::engine::Engine;
+use crate::observe::engine::{Container, Engine};
 use container::Log;
 use http::Get;
 
@@ -48,10 +48,22 @@ pub struct Asker {
 pub struct Subject {
     /// Its full id.
     pub id: String,
-    /// When it started.
-    pub started_at: Option<Time>,
+    /// From when on the lines of its log are of its present start; absent when they all are.
+    pub log_from: Option<Time>,
     /// The engine's word for its health when it was last looked at. The engine tells of each change, which leads to a look.
     pub health: Option<Health>,
+}
+
+impl Subject {
+    /// A container, as it was when it was looked at.
+    #[must_use]
+    pub fn of(container: &Container) -> Self {
+        // The engine notes a start some milliseconds after the process began, and an end perhaps before the last line was copied. Half-way
+        // from the one to the other nothing runs.
+        let log_from =
+            container.finished_at.zip(container.started_at).map(|(end, start)| after(end, elapsed(end, start) / 2));
+        Self { id: container.id.clone(), log_from, health: container.health }
+    }
 }
 
 /// A probe, ready to be asked: what can be compiled is.

@@ -97,7 +97,7 @@ impl ProbeSet {
         let (health, mut word) = watch::channel(container.health);
         let mut pace = self.pace(probe, container.started_at);
         let question = Question::new(probe);
-        let mut subject = Subject { id: container.id.clone(), started_at: container.started_at, health: container.health };
+        let mut subject = Subject::of(container);
         let (asker, wake) = (self.asker.clone(), self.wake.clone());
         let task = tokio::spawn(async move {
             loop {
@@ -215,6 +215,16 @@ mod tests {
         set.sync(&spec, &[container("b", ContainerState::Exited)]);
         assert!(set.statuses("ui").is_empty());
         assert!(set.statuses("other").is_empty());
+    }
+
+    #[test]
+    fn a_log_is_of_this_start_from_half_way_between_the_last_end_and_it() {
+        let at = |ms| Some(Time::from_millisecond(ms).unwrap());
+        let mut again = container("a", ContainerState::Running);
+        (again.finished_at, again.started_at) = (at(1000), at(1200));
+        assert_eq!(Subject::of(&again).log_from, at(1100));
+        again.finished_at = None;
+        assert_eq!(Subject::of(&again).log_from, None, "its first start");
     }
 
     #[tokio::test]
