@@ -36,6 +36,7 @@ pub mod policies;
 pub mod soak;
 
 mod episode;
+mod maintenance;
 mod order;
 mod pass;
 mod rules;
