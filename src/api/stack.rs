@@ -1,11 +1,13 @@
 //! WicapStack: a compose project to keep as it is declared.
 
 mod drift;
+mod maintenance;
 mod probe;
 mod recovery;
 pub(in crate::api) mod rules;
 
 pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState, Severity};
+pub use maintenance::Maintenance;
 pub use probe::{HttpGet, Probe, TcpSocket};
 pub use recovery::{Backoff, Flapping, LadderStep, OnConfigDrift, Recovery};
 
@@ -55,6 +57,9 @@ pub struct WicapStackSpec {
     /// What holds for every service that does not say otherwise.
     #[serde(default)]
     pub defaults: Defaults,
+    /// Services that are being worked on, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
 }
 
 /// Name of the host when neither the stack nor the daemon says one.
