@@ -7,8 +7,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stack::HttpGet;
 use super::stack::rules::validate_http;
+use super::stack::{HttpGet, Maintenance};
 use super::validate::{Check, quoted};
 use super::{Duration, Object, Time, Violation};
 
@@ -137,6 +137,9 @@ pub struct SoakRunStatus {
     /// Complete.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// Until when the stack is as the run wants it, and why: that is no drift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     /// What it waits for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

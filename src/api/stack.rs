@@ -2,11 +2,13 @@
 
 mod drift;
 pub mod expression;
+mod maintenance;
 mod probe;
 mod recovery;
 pub(in crate::api) mod rules;
 
 pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState, Severity};
+pub use maintenance::Maintenance;
 pub use probe::{
     BODY_MOST, Capture, Expectations, HealthWord, HttpGet, HttpHeader, JsonExpectation, LogLine, Presence, Probe,
     ProcessRuns, TcpSocket,
@@ -61,6 +63,9 @@ pub struct WicapStackSpec {
     /// What holds for every service that does not say otherwise.
     #[serde(default)]
     pub defaults: Defaults,
+    /// Services that are being worked on, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
 }
 
 /// Name of the host when neither the stack nor the daemon says one.

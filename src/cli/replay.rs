@@ -3,9 +3,10 @@
 //!
 //! # Layout
 //! - `file`: the input, read strictly
-//! - `record`: a stack's history as such an input
+//! - `record`: a stack's history as such an input; `past`: what bears on the stack, revision by revision
 
 mod file;
+mod past;
 mod record;
 
 use std::fs::File;

@@ -17,6 +17,7 @@ use crate::api::action::ActionRun;
 use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
+use crate::api::soak::SoakRun;
 use crate::api::stack::{WicapStack, WicapStackStatus};
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::{API_VERSION, Object, Time, condition, elapsed};
@@ -46,18 +47,21 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let stops = sources
                 .watch::<EmergencyStop>(move |s| if s.name() == stop::ALL { all() } else { vec![ObjectRef::new(s.name())] });
             let incidents = sources.watch::<Incident>(|i| vec![ObjectRef::new(&i.spec.stack)]);
-            let ready = futures::future::try_join5(
-                sessions.wait_until_ready(),
-                actions.wait_until_ready(),
-                policies.wait_until_ready(),
-                stops.wait_until_ready(),
-                incidents.wait_until_ready(),
-            );
+            let soaks = sources.watch::<SoakRun>(|s| vec![ObjectRef::new(&s.spec.stack)]);
+            let ready = async {
+                sessions.wait_until_ready().await?;
+                actions.wait_until_ready().await?;
+                policies.wait_until_ready().await?;
+                stops.wait_until_ready().await?;
+                incidents.wait_until_ready().await?;
+                soaks.wait_until_ready().await
+            };
             if ready.await.is_err() {
                 return;
             }
             let recorder = Recorder::new(context.store.clone(), name, &context.host);
-            let planner = Arc::new(Planner { context, fence, recorder, sessions, actions, policies, stops, incidents });
+            let planner =
+                Arc::new(Planner { context, fence, recorder, sessions, actions, policies, stops, incidents, soaks });
             sources.run(planner, ending, |stack, planner| async move { planner.reconcile(&stack).await }).await;
         }
     })
@@ -73,6 +77,7 @@ struct Planner {
     policies: reflector::Store<ControlPolicy>,
     stops: reflector::Store<EmergencyStop>,
     incidents: reflector::Store<Incident>,
+    soaks: reflector::Store<SoakRun>,
 }
 
 impl Planner {
@@ -88,6 +93,7 @@ impl Planner {
         // What is asked for while only the file says stop would be denied, and count as an attempt that did not help.
         stops.extend(self.context.stop_file.as_stop());
         let incidents = of_stack(&self.incidents, |i| i.spec.stack == stack.name());
+        let soaks = of_stack(&self.soaks, |s| s.spec.stack == stack.name());
         let now = self.context.store.clock().now();
         let plan = decide(&Inputs {
             stack,
@@ -96,6 +102,7 @@ impl Planner {
             stops: &stops,
             actions: &actions,
             incidents: &incidents,
+            soaks: &soaks,
             now,
         });
         self.write(stack, &plan, &incidents, now).await?;

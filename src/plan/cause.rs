@@ -2,8 +2,10 @@
 
 use super::authorise::touches;
 use super::drift::{detect, is_stale};
+use super::maintenance::Claims;
 use crate::api::Time;
 use crate::api::action::{ActionRun, CauseKind};
+use crate::api::soak::SoakRun;
 use crate::api::stack::{ServiceState, WicapStack};
 
 /// Whether what an action was asked for is still so.
@@ -22,8 +24,13 @@ pub enum Standing {
 /// An action that waited, for an actuator or for another action, must not be done about a drift that is over: the service may have
 /// come back by itself, or the operator may want it otherwise by now.
 #[must_use]
-pub fn standing(run: &ActionRun, stack: &WicapStack, now: Time) -> Standing {
+pub fn standing(run: &ActionRun, stack: &WicapStack, soaks: &[SoakRun], now: Time) -> Standing {
     let (CauseKind::Drift, Some(kind)) = (run.spec.cause.kind, run.spec.cause.drift) else { return Standing::Holds };
+    let claims = Claims::new(stack, soaks, now);
+    let touched = stack.spec.services.iter().filter(|s| s.managed && touches(run, &s.name));
+    if let Some((service, claim)) = touched.filter_map(|s| Some((&s.name, claims.on(&s.name)?))).next() {
+        return Standing::Gone(format!("{service} is under {claim}"));
+    }
     let about = |service: &str| run.spec.target.is_empty() || run.spec.target == service;
     let seen =
         |name: &str| stack.status.as_ref().and_then(|s| s.service(name)).is_some_and(|s| s.state != ServiceState::Unknown);
@@ -42,8 +49,8 @@ pub fn standing(run: &ActionRun, stack: &WicapStack, now: Time) -> Standing {
 mod tests {
     use super::*;
     use crate::api::action::{ActionKind, ActionPhase};
-    use crate::api::stack::{DesiredState, DriftKind};
-    use crate::plan::fixtures::{action, at, stack};
+    use crate::api::stack::{DesiredState, DriftKind, Maintenance};
+    use crate::plan::fixtures::{action, at, soak, stack};
 
     fn about(target: &str, kind: DriftKind) -> ActionRun {
         let mut run = action("a", ActionKind::RestartService, target, ActionPhase::Pending);
@@ -68,7 +75,7 @@ mod tests {
             (Unknown, "", Missing, Standing::Unknown),
         ] {
             let stack = stack(&[("redis", Running), ("ui", state)]);
-            assert_eq!(standing(&about(target, kind), &stack, at(1)), expected, "{state:?} {target:?} {kind:?}");
+            assert_eq!(standing(&about(target, kind), &stack, &[], at(1)), expected, "{state:?} {target:?} {kind:?}");
         }
     }
 
@@ -76,7 +83,7 @@ mod tests {
     fn what_the_operator_wants_otherwise_by_now_is_not_done() {
         let mut stack = stack(&[("ui", ServiceState::Exited)]);
         stack.spec.desired_state = DesiredState::Stopped;
-        let standing = standing(&about("ui", DriftKind::NotRunning), &stack, at(1));
+        let standing = standing(&about("ui", DriftKind::NotRunning), &stack, &[], at(1));
         assert!(matches!(standing, Standing::Gone(_)), "{standing:?}");
     }
 
@@ -84,13 +91,37 @@ mod tests {
     fn an_old_observation_tells_nothing() {
         let stack = stack(&[("ui", ServiceState::Exited)]);
         let run = about("ui", DriftKind::NotRunning);
-        assert_eq!(standing(&run, &stack, at(1)), Standing::Holds);
-        assert_eq!(standing(&run, &stack, at(3_600_000)), Standing::Unknown);
+        assert_eq!(standing(&run, &stack, &[], at(1)), Standing::Holds);
+        assert_eq!(standing(&run, &stack, &[], at(3_600_000)), Standing::Unknown);
+    }
+
+    #[test]
+    fn what_is_under_maintenance_by_now_is_not_mended() {
+        let mut stack = stack(&[("ui", ServiceState::Exited), ("redis", ServiceState::Exited)]);
+        let claim = |services: &[&str]| {
+            let services = services.iter().map(|s| (*s).to_owned()).collect();
+            Maintenance { until: at(1000), reason: "new disk".into(), services }
+        };
+        let stands = |stack: &WicapStack, soaks: &[SoakRun], run: &ActionRun, now| standing(run, stack, soaks, at(now));
+        let run = about("ui", DriftKind::NotRunning);
+        stack.spec.maintenance = Some(claim(&["redis"]));
+        assert_eq!(stands(&stack, &[], &run, 1), Standing::Holds);
+        let mut both = run.clone();
+        both.spec.params.services = vec!["redis".into()];
+        let gone = Standing::Gone("redis is under maintenance until 2026-01-01T00:00:01Z: new disk".into());
+        assert_eq!(stands(&stack, &[], &both, 1), gone);
+        assert_eq!(stands(&stack, &[], &both, 1000), Standing::Holds);
+        stack.spec.maintenance = None;
+        let soaks = [soak(claim(&[]))];
+        assert!(matches!(stands(&stack, &soaks, &run, 999), Standing::Gone(_)));
+        assert_eq!(stands(&stack, &soaks, &run, 1000), Standing::Holds);
+        let person = action("a", ActionKind::RestartService, "ui", ActionPhase::Pending);
+        assert_eq!(stands(&stack, &soaks, &person, 1), Standing::Holds);
     }
 
     #[test]
     fn a_person_needs_no_drift() {
         let run = action("a", ActionKind::RestartService, "ui", ActionPhase::Pending);
-        assert_eq!(standing(&run, &stack(&[("ui", ServiceState::Running)]), at(1)), Standing::Holds);
+        assert_eq!(standing(&run, &stack(&[("ui", ServiceState::Running)]), &[], at(1)), Standing::Holds);
     }
 }

@@ -12,6 +12,7 @@ use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::reason;
 use crate::api::session::{ControlSession, Mode};
+use crate::api::soak::SoakRun;
 use crate::api::stack::{BlockedBy, Drift, DriftKind, RecoveryState, WicapStack};
 use crate::api::stop::EmergencyStop;
 use crate::api::{Object, Time};
@@ -35,6 +36,8 @@ pub struct Inputs<'a> {
     pub actions: &'a [ActionRun],
     /// The incidents.
     pub incidents: &'a [Incident],
+    /// The soak runs.
+    pub soaks: &'a [SoakRun],
     /// The time.
     pub now: Time,
 }

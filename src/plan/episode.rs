@@ -46,19 +46,23 @@ pub(super) struct Seen<'a> {
     pub(super) drift: &'a [Drift],
     /// Whether an incident of the service is being acknowledged.
     pub(super) acknowledged: &'a dyn Fn(&str) -> bool,
+    /// Whether the service is under maintenance: its entry stays as it is.
+    pub(super) claimed: &'a dyn Fn(&str) -> bool,
     pub(super) now: Time,
 }
 
 /// Brings the stored recovery states up to now.
 pub(super) fn track(seen: &Seen<'_>) -> Tracked {
-    let Seen { stack, status, drift, acknowledged, now } = *seen;
+    let Seen { stack, status, drift, acknowledged, claimed, now } = *seen;
     let mut out = Tracked { recovery: Vec::new(), recovered: Vec::new(), resets: Vec::new() };
     let stored = |service: &str| status.recovery.iter().find(|r| r.service == service).cloned();
     let in_drift =
         |list: &[Drift], name: &str| list.iter().any(|d| d.service == name && calls_for_action(&stack.spec, name, d.kind));
     let managed = |s: &&ServiceSpec| s.managed;
 
-    if let Some(mut entry) = stored(WHOLE_STACK) {
+    if let Some(entry) = stored(WHOLE_STACK).filter(|_| stack.spec.services.iter().any(|s| claimed(&s.name))) {
+        out.recovery.push(entry);
+    } else if let Some(mut entry) = stored(WHOLE_STACK) {
         begin_anew_for_another_desired_state(stack, &mut entry);
         if stack.spec.services.iter().filter(managed).any(|s| in_drift(drift, &s.name)) {
             entry.stable_since = None;
@@ -82,6 +86,10 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
         let fresh =
             || (drifts && spec.managed).then(|| RecoveryState { service: spec.name.clone(), ..RecoveryState::default() });
         let Some(mut entry) = stored(&spec.name).or_else(fresh) else { continue };
+        if claimed(&spec.name) {
+            out.recovery.push(entry);
+            continue;
+        }
         begin_anew_for_another_desired_state(stack, &mut entry);
         if acknowledged(&spec.name) {
             begin_anew(&mut entry);
@@ -227,8 +235,8 @@ mod tests {
         let status = s.status.as_mut().unwrap();
         status.observed_at = Some(at(now));
         let drift = detect(s, at(now));
-        let (status, acknowledged) = (s.status.as_ref().unwrap(), &|_: &str| false);
-        let out = track(&Seen { stack: s, status, drift: &drift, acknowledged, now: at(now) });
+        let (status, no) = (s.status.as_ref().unwrap(), &|_: &str| false);
+        let out = track(&Seen { stack: s, status, drift: &drift, acknowledged: no, claimed: no, now: at(now) });
         let status = s.status.as_mut().unwrap();
         (status.drift, status.recovery) = (drift, out.recovery.clone());
         out

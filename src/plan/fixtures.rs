@@ -6,8 +6,10 @@ use crate::api::action::{
 use crate::api::incident::Incident;
 use crate::api::policy::{ControlPolicy, ControlPolicySpec, PolicyRule};
 use crate::api::session::{ApprovalRules, ControlSession, ControlSessionSpec, ControlSessionStatus, Mode, SessionPhase};
+use crate::api::soak::{SoakRun, SoakRunStatus};
 use crate::api::stack::{
-    Compose, Defaults, DesiredState, ServiceSpec, ServiceState, ServiceStatus, WicapStack, WicapStackSpec, WicapStackStatus,
+    Compose, Defaults, DesiredState, Maintenance, ServiceSpec, ServiceState, ServiceStatus, WicapStack, WicapStackSpec,
+    WicapStackStatus,
 };
 use crate::api::stop::{EmergencyStop, EmergencyStopSpec};
 use crate::api::{Duration, Object, Time};
@@ -32,6 +34,7 @@ pub fn stack(services: &[(&str, ServiceState)]) -> WicapStack {
             desired_state: DesiredState::Running,
             services: services.iter().map(|(name, _)| ServiceSpec::named(name)).collect(),
             defaults: Defaults::default(),
+            maintenance: None,
         },
     );
     stack.metadata.uid = Some("0f1e2d3c-0000-4000-8000-000000000000".into());
@@ -119,6 +122,16 @@ pub fn action(name: &str, action: ActionKind, target: &str, phase: ActionPhase) 
     let mut run = ActionRun::new(name, spec);
     run.status = Some(ActionRunStatus { phase, ..ActionRunStatus::default() });
     run
+}
+
+/// A soak run of `wicap` that claims the stack.
+pub fn soak(maintenance: Maintenance) -> SoakRun {
+    let spec = serde_json::json!({
+        "stack": "wicap", "duration": "60s", "checks": [{"name": "ui", "period": "10s", "httpGet": {"port": 80}}],
+    });
+    let mut soak = SoakRun::new("soak", serde_json::from_value(spec).unwrap());
+    soak.status = Some(SoakRunStatus { maintenance: Some(maintenance), ..SoakRunStatus::default() });
+    soak
 }
 
 /// Writes down what a plan says of incidents, as the planner's controller does.

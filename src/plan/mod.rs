@@ -38,6 +38,7 @@ pub mod replay;
 pub mod soak;
 
 mod episode;
+mod maintenance;
 mod order;
 mod pass;
 mod rules;

@@ -9,12 +9,14 @@ use super::drift::{self, calls_for_action};
 use super::episode::{self, Seen, WHOLE_STACK};
 use super::incident::{self, Opened};
 use super::ladder::{self, Due, Rung};
+use super::maintenance::{Claim, Claims};
 use super::order::Order;
 use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind, Params};
 use crate::api::incident::Incident;
 use crate::api::session::ControlSession;
 use crate::api::stack::{
-    BlockedBy, DesiredState, Drift, DriftKind, Recovery, RecoveryState, ServiceState, WicapStackSpec, WicapStackStatus,
+    BlockedBy, DesiredState, Drift, DriftKind, Recovery, RecoveryState, ServiceSpec, ServiceState, WicapStackSpec,
+    WicapStackStatus,
 };
 use crate::api::{Object, Time, after};
 
@@ -49,6 +51,7 @@ pub(super) struct Pass<'a> {
     session: Option<&'a ControlSession>,
     drift: Vec<Drift>,
     order: Order<'a>,
+    claims: Claims<'a>,
     /// The actions there are, and those this pass proposes.
     actions: Cow<'a, [ActionRun]>,
     recovery: Vec<RecoveryState>,
@@ -68,13 +71,29 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub(super) fn new(inputs: &'a Inputs<'a>, status: &'a WicapStackStatus) -> Self {
         let Inputs { stack, now, .. } = *inputs;
-        let unresolved = incident::unresolved(stack, inputs.incidents);
+        let claims = Claims::new(stack, inputs.soaks, now);
+        let claimed = |service: &str| claims.on(service).is_some();
+        let mut unresolved = incident::unresolved(stack, inputs.incidents);
+        unresolved.retain(|i| !claimed(&i.spec.service));
         let acknowledged = |service: &str| unresolved.iter().any(|i| i.spec.service == service && i.spec.acknowledged);
-        let drift = drift::detect_anew(stack, &acknowledged, now);
-        let tracked = episode::track(&Seen { stack, status, drift: &drift, acknowledged: &acknowledged, now });
+        let mut drift = drift::detect_anew(stack, &acknowledged, now);
+        let of_claim = |d: &Drift| claims.on(&d.service).map(|claim| (d.service.clone(), claim));
+        let maintained: Vec<(String, Claim)> = drift.iter().filter(|d| !d.service.is_empty()).filter_map(of_claim).collect();
+        let decisions = maintained.iter().map(|(service, claim)| Decision {
+            kind: DecisionKind::Wait,
+            action: None,
+            target: service.clone(),
+            reason: claim.to_string(),
+            until: Some(claim.until()),
+        });
+        let decisions = decisions.collect();
+        drift.retain(|d| d.service.is_empty() || !claimed(&d.service));
+        let (acknowledged, claimed) = (&acknowledged, &claimed);
+        let tracked = episode::track(&Seen { stack, status, drift: &drift, acknowledged, claimed, now });
         let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
         let flapping = status.services.iter().filter_map(|s| drift::flaps_until(stack, s, now));
-        let times = tracked.resets.into_iter().chain(flapping).collect();
+        let times =
+            tracked.resets.into_iter().chain(flapping).chain(maintained.iter().map(|(_, claim)| claim.until())).collect();
         let mut notes: Vec<Note> =
             news.map(|d| Note::Drifted { service: d.service.clone(), kind: d.kind, message: told(d) }).collect();
         notes.extend(tracked.recovered.into_iter().map(|service| Note::Recovered { service }));
@@ -91,10 +110,11 @@ impl<'a> Pass<'a> {
             unresolved,
             proposed: None,
             blocked: None,
-            waiting: None,
+            waiting: maintained.first().map(|(_, claim)| claim.to_string()),
+            claims,
             times,
             notes,
-            decisions: Vec::new(),
+            decisions,
         }
     }
 
@@ -187,6 +207,11 @@ impl<'a> Pass<'a> {
             Due::Observed(n) => return waits(None, format!("found in drift {} of {n} times", state.observations)),
             Due::Now => {}
         }
+        let touched = |s: &&ServiceSpec| rung.action.takes_down() || rung.services().contains(&s.name);
+        let claim = |s: &ServiceSpec| self.claims.on(&s.name).map(|claim| (s.name.clone(), claim));
+        if let Some((other, claim)) = self.spec().services.iter().filter(touched).find_map(claim) {
+            return waits(Some(claim.until()), format!("waits for {other}: {claim}"));
+        }
         let unseen = |s: &&String| self.status.service(s).is_none_or(|s| s.state == ServiceState::Unknown);
         if let Some(other) = rung.services().iter().find(unseen) {
             return waits(None, format!("waits for {other}: Unknown"));
@@ -275,6 +300,10 @@ impl<'a> Pass<'a> {
             if self.status.service(other).is_none_or(|s| s.state == ServiceState::Unknown) {
                 return Some((other, "Unknown".to_owned()));
             }
+            let well = self.status.service(other).is_some_and(|s| drift::is_well(self.spec(), s));
+            if let Some(claim) = self.claims.on(other).filter(|_| !well) {
+                return Some((other, claim.to_string()));
+            }
             let drift = self.drift.iter().find(|d| d.service == other)?;
             let state = self.state(other);
             let given_up = state.escalated_at.is_some() || state.exhausted.contains(&drift.kind);
@@ -283,7 +312,7 @@ impl<'a> Pass<'a> {
                 DriftKind::ConfigDrift | DriftKind::ImageDrift => {
                     calls_for_action(self.spec(), other, drift.kind) && !given_up
                 }
-                DriftKind::Flapping => !self.status.service(other).is_some_and(|s| drift::is_well(self.spec(), s)),
+                DriftKind::Flapping => !well,
                 DriftKind::ShouldBeStopped => !given_up && self.spec().service(other).is_some_and(|s| s.managed),
                 _ => true,
             };

@@ -18,6 +18,7 @@ use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunStatus};
 use crate::api::incident::{Incident, IncidentPhase};
 use crate::api::policy::ControlPolicy;
 use crate::api::session::{ControlSession, ControlSessionStatus, Mode, SessionPhase};
+use crate::api::soak::SoakRun;
 use crate::api::stack::{STARTS_KEPT, STARTS_WINDOW, ServiceState, ServiceStatus, WicapStack, WicapStackStatus};
 use crate::api::stop::EmergencyStop;
 use crate::api::{Object, Time, after, elapsed};
@@ -36,6 +37,7 @@ pub struct Replay {
     stops: Vec<EmergencyStop>,
     actions: Vec<ActionRun>,
     incidents: Vec<Incident>,
+    soaks: Vec<SoakRun>,
     /// When time alone changes the plan.
     next: Option<Time>,
 }
@@ -60,6 +62,8 @@ pub struct Step {
     pub stops: Option<Vec<EmergencyStop>>,
     /// Actions that others than the planner have asked for, as they are from now on.
     pub actions: Vec<ActionRun>,
+    /// The soak runs from now on.
+    pub soaks: Option<Vec<SoakRun>>,
     /// Services whose incidents somebody has seen to.
     pub acknowledged: Vec<String>,
 }
@@ -77,6 +81,7 @@ impl Step {
             policies: None,
             stops: None,
             actions: Vec::new(),
+            soaks: None,
             acknowledged: Vec::new(),
         }
     }
@@ -140,13 +145,23 @@ impl Replay {
         actions: Vec<ActionRun>,
     ) -> Self {
         let keeps_session = session.as_ref().is_some_and(|s| s.status.is_none());
-        Self { stack, session, keeps_session, policies, stops, actions, incidents: Vec::new(), next: None }
+        Self {
+            stack,
+            session,
+            keeps_session,
+            policies,
+            stops,
+            actions,
+            incidents: Vec::new(),
+            soaks: Vec::new(),
+            next: None,
+        }
     }
 
-    /// The same with incidents that were opened before.
+    /// The same with incidents that were opened before, and with soak runs.
     #[must_use]
-    pub fn with_incidents(self, incidents: Vec<Incident>) -> Self {
-        Self { incidents, ..self }
+    pub fn with(self, incidents: Vec<Incident>, soaks: Vec<SoakRun>) -> Self {
+        Self { incidents, soaks, ..self }
     }
 
     /// The stack, with what was written to its status so far.
@@ -171,6 +186,9 @@ impl Replay {
         }
         if let Some(stops) = &step.stops {
             self.stops.clone_from(stops);
+        }
+        if let Some(soaks) = &step.soaks {
+            self.soaks.clone_from(soaks);
         }
         for action in &step.actions {
             self.actions.retain(|a| a.name() != action.name());
@@ -223,6 +241,7 @@ impl Replay {
             stops: &self.stops,
             actions: &self.actions,
             incidents: &self.incidents,
+            soaks: &self.soaks,
             now,
         });
         let status = self.stack.status.get_or_insert_default();

@@ -67,6 +67,17 @@ impl Object for WicapStack {
             spec.defaults.max_concurrent.to_string(),
             format!("a number from 1 to {MAX_CONCURRENT}"),
         );
+        if let Some(maintenance) = &spec.maintenance {
+            check.text("spec.maintenance.reason", &maintenance.reason, 1024);
+            for (i, service) in maintenance.services.iter().enumerate() {
+                check.that(
+                    spec.service(service).is_some(),
+                    format!("spec.maintenance.services[{i}]"),
+                    quoted(service),
+                    "the name of a service in spec.services",
+                );
+            }
+        }
         if let Some(cycle) = cycle(&spec.services) {
             check.that(false, "spec.services", format!("a cycle of dependencies {}", cycle.join(" -> ")), "no cycle");
         }
@@ -234,6 +245,15 @@ mod tests {
                 "spec.services",
             ]
         );
+    }
+
+    #[test]
+    fn maintenance_has_a_reason_and_is_of_services_that_are_there() {
+        let s = stack(json!({
+            "compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "ui"}],
+            "maintenance": {"until": "2026-01-01T00:00:00Z", "reason": "", "services": ["ui", "sql"]},
+        }));
+        assert_eq!(paths(&s), ["spec.maintenance.reason", "spec.maintenance.services[1]"]);
     }
 
     /// The paths that are wrong in a stack of `ui`, `redis` and `scout`, which is not managed, with this recovery.

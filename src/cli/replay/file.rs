@@ -40,6 +40,8 @@ pub(super) struct Written {
     /// Incidents that were opened before the first step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub soaks: Vec<Value>,
     pub steps: Vec<WrittenStep>,
 }
 
@@ -70,6 +72,8 @@ pub(super) struct WrittenStep {
     /// Actions that others than the planner have asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soaks: Option<Vec<Value>>,
     /// Services whose incidents somebody has seen to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acknowledged: Vec<String>,
@@ -117,7 +121,8 @@ pub(super) fn read(document: &Value) -> Result<Recording, Violation> {
         }
         steps.push(step);
     }
-    let replay = Replay::new(stack, session, policies, stops, actions).with_incidents(incidents);
+    let soaks = objects(&written.soaks, "soaks")?;
+    let replay = Replay::new(stack, session, policies, stops, actions).with(incidents, soaks);
     Ok(Recording { replay, steps })
 }
 
@@ -132,6 +137,7 @@ pub(super) fn read_step(written: &WrittenStep, listed: &mut HashSet<String>) -> 
     step.session = written.session.as_ref().map(|written| session(written, "session")).transpose()?;
     step.policies = written.policies.as_ref().map(|written| objects(written, "policies")).transpose()?;
     step.stops = written.stops.as_ref().map(|written| objects(written, "stops")).transpose()?;
+    step.soaks = written.soaks.as_ref().map(|written| objects(written, "soaks")).transpose()?;
     step.actions = objects(&written.actions, "actions")?;
     for (i, name) in written.acknowledged.iter().enumerate() {
         is_listed(name, listed, &format!("acknowledged[{i}]"))?;

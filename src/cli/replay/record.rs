@@ -8,26 +8,20 @@
 //!
 //! The planner sees some changes together, and others it decides on without a word. So a change is a step of its own when
 //! deciding on it changes nothing, and goes into the next step otherwise: that is the one that the planner decided on. Each step
-//! is replayed as it is written, and what the planner wrote is compared with what the replay gives.
+//! is replayed as it is written, and what the planner wrote is compared with what the replay gives. Of what is not the stack the
+//! planner may hear a little later: what explains its decision only when it was not heard of belongs to a later step.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::file::{self, Written, WrittenAnswer, WrittenLook, WrittenStep};
-use crate::api::action::{ActionPhase, ActionRun, ActionRunStatus};
-use crate::api::incident::Incident;
-use crate::api::policy::ControlPolicy;
-use crate::api::session::ControlSession;
+use super::past::{News, World, action, bare, revisions, unwritable, written};
+use crate::api::action::{ActionPhase, ActionRun};
 use crate::api::stack::{WicapStack, WicapStackStatus};
-use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time, after};
-use crate::audit::redact::redact;
 use crate::cli::{Error, Io};
-use crate::plan::decide::session_for;
 use crate::plan::replay::Replay;
-use crate::store::history::{Span, State};
 use crate::store::{self, Store};
 
 /// How often a history is read that is compacted meanwhile. Stores are compacted every few minutes at most.
@@ -71,165 +65,6 @@ pub(super) async fn record(stack: &str, store: &Store, io: &mut Io<'_>) -> Resul
     Ok(text)
 }
 
-fn unwritable(error: serde_json::Error) -> Error {
-    Error::Output(error.into())
-}
-
-/// A change of what bears on the stack.
-enum News {
-    Stack(Option<Box<WicapStack>>),
-    Session(String, Option<Box<ControlSession>>),
-    Policy(String, Option<Box<ControlPolicy>>),
-    Stop(String, Option<Box<EmergencyStop>>),
-    Action(String, Option<Box<ActionRun>>),
-    Incident(String, Option<Box<Incident>>),
-}
-
-/// All that bears on the stack, by the revision that changed it. What was before its last creation is a part of the beginning.
-async fn revisions(stack: &str, store: &Store) -> Result<BTreeMap<i64, Vec<News>>, store::Error> {
-    let span: Span = store.span().await?;
-    let (stacks, sessions, policies) =
-        (store.api::<WicapStack>(), store.api::<ControlSession>(), store.api::<ControlPolicy>());
-    let (stops, actions) = (store.api::<EmergencyStop>(), store.api::<ActionRun>());
-    let incidents = store.api::<Incident>();
-    let (stacks, sessions, policies, stops, actions, incidents) = tokio::try_join!(
-        stacks.history(span),
-        sessions.history(span),
-        policies.history(span),
-        stops.history(span),
-        actions.history(span),
-        incidents.history(span),
-    )?;
-    let mut revisions: BTreeMap<i64, Vec<News>> = BTreeMap::new();
-    let uid = |state: &State<WicapStack>| state.object.as_ref().and_then(|s| s.metadata.uid.clone());
-    let last = stacks.iter().filter(|s| s.name == stack).filter_map(uid).next_back();
-    for state in stacks.into_iter().filter(|s| s.name == stack) {
-        // Another stack that had the name before has nothing to do with this one.
-        if uid(&state) == last {
-            revisions.entry(state.revision).or_default().push(News::Stack(state.object.map(Box::new)));
-        }
-    }
-    for state in sessions.into_iter().filter(|s| s.object.as_ref().is_none_or(|s| s.spec.stack == stack)) {
-        revisions.entry(state.revision).or_default().push(News::Session(state.name, state.object.map(Box::new)));
-    }
-    for state in policies {
-        revisions.entry(state.revision).or_default().push(News::Policy(state.name, state.object.map(Box::new)));
-    }
-    for state in stops.into_iter().filter(|s| s.name == stack || s.name == stop::ALL) {
-        revisions.entry(state.revision).or_default().push(News::Stop(state.name, state.object.map(Box::new)));
-    }
-    for state in actions.into_iter().filter(|s| s.object.as_ref().is_none_or(|a| a.spec.stack == stack)) {
-        revisions.entry(state.revision).or_default().push(News::Action(state.name, state.object.map(Box::new)));
-    }
-    for state in incidents.into_iter().filter(|s| s.object.as_ref().is_none_or(|i| i.spec.stack == stack)) {
-        revisions.entry(state.revision).or_default().push(News::Incident(state.name, state.object.map(Box::new)));
-    }
-    Ok(revisions)
-}
-
-/// What bears on the stack at a revision.
-#[derive(Default)]
-struct World {
-    stack: Option<WicapStack>,
-    sessions: BTreeMap<String, ControlSession>,
-    policies: BTreeMap<String, ControlPolicy>,
-    stops: BTreeMap<String, EmergencyStop>,
-    actions: BTreeMap<String, ActionRun>,
-    incidents: BTreeMap<String, Incident>,
-}
-
-impl World {
-    fn take(&mut self, news: News) {
-        fn put<K>(all: &mut BTreeMap<String, K>, name: String, object: Option<Box<K>>) {
-            match object {
-                Some(object) => {
-                    all.insert(name, *object);
-                }
-                None => {
-                    all.remove(&name);
-                }
-            }
-        }
-        match news {
-            News::Stack(stack) => self.stack = stack.map(|s| *s),
-            News::Session(name, session) => put(&mut self.sessions, name, session),
-            News::Policy(name, policy) => put(&mut self.policies, name, policy),
-            News::Stop(name, stop) => put(&mut self.stops, name, stop),
-            News::Action(name, action) => put(&mut self.actions, name, action),
-            News::Incident(name, incident) => put(&mut self.incidents, name, incident),
-        }
-    }
-
-    /// The session that is planned for at `now`, as a recording holds it.
-    fn session(&self, stack: &str, now: Time) -> Result<Value, Error> {
-        session_for(stack, self.sessions.values(), now).map_or(Ok(Value::Null), |session| {
-            let mut session = bare(session);
-            if let Some(status) = session.status.as_mut() {
-                status.conditions.clear();
-            }
-            written(&session)
-        })
-    }
-
-    fn policies(&self) -> Result<Vec<Value>, Error> {
-        let spec_only = |policy: &ControlPolicy| ControlPolicy { status: None, ..bare(policy) };
-        self.policies.values().map(|policy| written(&spec_only(policy))).collect()
-    }
-
-    fn stops(&self) -> Result<Vec<Value>, Error> {
-        let spec_only = |stop: &EmergencyStop| EmergencyStop { status: None, ..bare(stop) };
-        self.stops.values().map(|stop| written(&spec_only(stop))).collect()
-    }
-}
-
-/// An object with as much of its metadata as bears on decisions.
-fn bare<K: Object>(object: &K) -> K {
-    let mut bare = object.clone();
-    let meta = std::mem::take(bare.meta_mut());
-    *bare.meta_mut() = kube::core::ObjectMeta {
-        name: meta.name,
-        uid: meta.uid,
-        generation: meta.generation,
-        deletion_timestamp: meta.deletion_timestamp,
-        labels: meta.labels,
-        ..kube::core::ObjectMeta::default()
-    };
-    bare
-}
-
-/// An action with as much of its status as bears on decisions.
-fn action(run: &ActionRun) -> Result<Value, Error> {
-    let mut run = bare(run);
-    run.status = run.status.map(|s| ActionRunStatus {
-        phase: s.phase,
-        started_at: s.started_at,
-        finished_at: s.finished_at,
-        ..ActionRunStatus::default()
-    });
-    written(&run)
-}
-
-/// As it is written: without secrets.
-fn written(object: &impl Serialize) -> Result<Value, Error> {
-    let mut value = serde_json::to_value(object).map_err(unwritable)?;
-    clean(&mut value);
-    Ok(value)
-}
-
-/// Takes the secrets out of every text. The keys are ours.
-fn clean(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let std::borrow::Cow::Owned(redacted) = redact(text) {
-                *text = redacted;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(clean),
-        Value::Object(fields) => fields.values_mut().for_each(clean),
-        _ => {}
-    }
-}
-
 /// What the planner wrote of a status.
 fn planners_half(status: Option<&WicapStackStatus>) -> WicapStackStatus {
     status.map_or_else(WicapStackStatus::default, |s| WicapStackStatus {
@@ -239,6 +74,47 @@ fn planners_half(status: Option<&WicapStackStatus>) -> WicapStackStatus {
         blocked_by: s.blocked_by.clone(),
         ..WicapStackStatus::default()
     })
+}
+
+/// Takes one of the inputs that are not the stack's out of a step and puts it into another. Whether there was any.
+type Withhold = fn(&mut WrittenStep, &mut WrittenStep) -> bool;
+
+/// The inputs of which the planner hears by a watch of their own each; the session is one more.
+const INPUTS: [Withhold; 6] = [
+    |from, to| {
+        to.acknowledged = std::mem::take(&mut from.acknowledged);
+        !to.acknowledged.is_empty()
+    },
+    |from, to| {
+        to.results = std::mem::take(&mut from.results);
+        !to.results.is_empty()
+    },
+    |from, to| {
+        to.actions = std::mem::take(&mut from.actions);
+        !to.actions.is_empty()
+    },
+    |from, to| {
+        to.policies = from.policies.take();
+        to.policies.is_some()
+    },
+    |from, to| {
+        to.stops = from.stops.take();
+        to.stops.is_some()
+    },
+    |from, to| {
+        to.soaks = from.soaks.take();
+        to.soaks.is_some()
+    },
+];
+
+/// How far a recorder has come.
+#[derive(Clone)]
+struct Mark {
+    replay: Replay,
+    listed: HashSet<String>,
+    session: Value,
+    before: Option<Time>,
+    steps: usize,
 }
 
 struct Recorder {
@@ -272,6 +148,7 @@ impl Recorder {
             stops: world.stops()?,
             actions: world.actions.values().map(action).collect::<Result<_, _>>()?,
             incidents: world.incidents.values().map(|i| written(&bare(i))).collect::<Result<_, _>>()?,
+            soaks: world.soaks()?,
             steps: Vec::new(),
         };
         let read = file::read(&serde_json::to_value(&written).map_err(unwritable)?);
@@ -313,7 +190,7 @@ impl Recorder {
                     self.at = self.at.max(status.and_then(|s| s.started_at));
                     self.is_pending = true;
                 }
-                News::Policy(..) => self.is_pending = true,
+                News::Policy(..) | News::Soak(..) => self.is_pending = true,
                 News::Stop(_, stop) => {
                     self.at = self.at.max(stop.as_ref().and_then(|s| Some(s.metadata.creation_timestamp.as_ref()?.0)));
                     self.is_pending = true;
@@ -335,7 +212,11 @@ impl Recorder {
                 News::Action(_, None) | News::Incident(_, None) => {}
             }
             let (policies, stops) = (matches!(one, News::Policy(..)), matches!(one, News::Stop(..)));
+            let soaks = matches!(one, News::Soak(..)).then(|| world.soaks()).transpose()?;
             world.take(one);
+            if soaks.is_some_and(|before| world.soaks().is_ok_and(|now| now != before)) {
+                self.pending.soaks = Some(world.soaks()?);
+            }
             if policies {
                 self.pending.policies = Some(world.policies()?);
             }
@@ -401,24 +282,70 @@ impl Recorder {
             // An action that has ended and the next one of its kind cannot be answered in one step.
             let results = std::mem::take(&mut self.pending.results);
             let step = WrittenStep { results, ..WrittenStep::default() };
-            self.emit(step, at, world)?;
+            let session = self.session.clone();
+            self.emit(step, at, session)?;
         }
-        let mut step = std::mem::take(&mut self.pending);
+        let all = std::mem::take(&mut self.pending);
+        let mut choices: Vec<u32> = (0..1 << (INPUTS.len() + 1)).collect();
+        choices.sort_by_key(|choice| choice.count_ones());
+        let before = self.mark();
+        for choice in choices {
+            let (mut seen, mut unheard) = (all.clone(), WrittenStep::default());
+            let chosen = INPUTS.iter().enumerate().filter(|(i, _)| choice & (1 << i) != 0);
+            let all_there = chosen.map(|(_, withhold)| withhold(&mut seen, &mut unheard)).all(|there| there);
+            let session = if choice & (1 << INPUTS.len()) == 0 { self.session_at(at, world)? } else { self.session.clone() };
+            if !all_there {
+                continue;
+            }
+            for run in proposals {
+                seen.results.insert(key(run), answer(run)?);
+            }
+            self.emit(seen, at, session)?;
+            if self.explains()? {
+                self.pending = unheard;
+                self.is_pending = choice != 0;
+                return self.has_decided(proposals);
+            }
+            self.back_to(before.clone());
+        }
+        let mut step = all;
         for run in proposals {
             step.results.insert(key(run), answer(run)?);
-            self.known.insert(run.name().to_owned());
         }
-        self.emit(step, at, world)?;
-        (self.is_pending, self.at) = (false, None);
-        let (replayed, was) =
-            (planners_half(self.replay.stack().status.as_ref()), planners_half(self.stack.status.as_ref()));
-        if cleaned(&replayed)? != cleaned(&was)? {
-            self.problems.push(format!("what was decided at {at} cannot be explained by what the store knows of it"));
-            // What comes after it starts from what was written.
-            self.pending.stack = Some(written(&bare(&self.stack))?);
-            self.is_pending = true;
-        }
+        let session = self.session_at(at, world)?;
+        self.emit(step, at, session)?;
+        self.problems.push(format!("what was decided at {at} cannot be explained by what the store knows of it"));
+        // What comes after it starts from what was written.
+        self.pending.stack = Some(written(&bare(&self.stack))?);
+        self.is_pending = true;
+        self.has_decided(proposals)
+    }
+
+    fn has_decided(&mut self, proposals: &[Box<ActionRun>]) -> Result<(), Error> {
+        self.known.extend(proposals.iter().map(|run| run.name().to_owned()));
+        self.at = None;
         Ok(())
+    }
+
+    /// Whether the replay has come to what the planner wrote.
+    fn explains(&self) -> Result<bool, Error> {
+        let half = |stack: &WicapStack| written(&planners_half(stack.status.as_ref()));
+        Ok(half(self.replay.stack())? == half(&self.stack)?)
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            replay: self.replay.clone(),
+            listed: self.listed.clone(),
+            session: self.session.clone(),
+            before: self.before,
+            steps: self.written.steps.len(),
+        }
+    }
+
+    fn back_to(&mut self, mark: Mark) {
+        self.written.steps.truncate(mark.steps);
+        (self.replay, self.listed, self.session, self.before) = (mark.replay, mark.listed, mark.session, mark.before);
     }
 
     /// Makes a step of what is pending, if deciding on it changes nothing.
@@ -427,27 +354,34 @@ impl Recorder {
             return Ok(());
         }
         let Some(at) = self.at.or(self.before) else { return Ok(()) };
-        let (replay, listed) = (self.replay.clone(), self.listed.clone());
-        let (session, before, pending) = (self.session.clone(), self.before, self.pending.clone());
-        let steps = self.written.steps.len();
+        let (mark, pending) = (self.mark(), self.pending.clone());
+        let old = planners_half(self.replay.stack().status.as_ref());
         let step = std::mem::take(&mut self.pending);
         let restated = step.stack.as_ref().is_some_and(|stack| !stack["status"].is_null());
-        let plan = self.emit(step, at, world)?;
-        let (new, old) = (planners_half(self.replay.stack().status.as_ref()), planners_half(replay.stack().status.as_ref()));
+        let session = self.session_at(at, world)?;
+        let plan = self.emit(step, at, session)?;
+        let new = planners_half(self.replay.stack().status.as_ref());
         if !restated && (plan || new != old) {
-            (self.replay, self.listed, self.session) = (replay, listed, session);
-            (self.before, self.pending) = (before, pending);
-            self.written.steps.truncate(steps);
+            self.back_to(mark);
+            self.pending = pending;
         } else {
             (self.is_pending, self.at) = (false, None);
         }
         Ok(())
     }
 
+    /// The time, or the first one after that of the last step.
+    fn rising(&self, at: Time) -> Time {
+        self.before.map_or(at, |before| at.max(after(before, TICK)))
+    }
+
+    fn session_at(&self, at: Time, world: &World) -> Result<Value, Error> {
+        world.session(self.stack.name(), self.rising(at))
+    }
+
     /// Writes a step, and replays it. Whether the planner would have written more than the stack's status.
-    fn emit(&mut self, mut step: WrittenStep, at: Time, world: &World) -> Result<bool, Error> {
-        let at = self.before.map_or(at, |before| at.max(after(before, TICK)));
-        let session = world.session(self.stack.name(), at)?;
+    fn emit(&mut self, mut step: WrittenStep, at: Time, session: Value) -> Result<bool, Error> {
+        let at = self.rising(at);
         if session != self.session {
             step.session = Some(session.clone());
             self.session = session;
@@ -463,10 +397,6 @@ impl Recorder {
         self.written.steps.push(step);
         Ok(!plan.proposals.is_empty() || !plan.opened.is_empty() || !plan.followed.is_empty())
     }
-}
-
-fn cleaned(status: &WicapStackStatus) -> Result<Value, Error> {
-    written(status)
 }
 
 fn key(run: &ActionRun) -> String {

@@ -18,6 +18,7 @@ use crate::api::approval::Approval;
 use crate::api::elevation::Elevation;
 use crate::api::policy::ControlPolicy;
 use crate::api::session::ControlSession;
+use crate::api::soak::SoakRun;
 use crate::api::stack::WicapStack;
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time, elapsed};
@@ -97,6 +98,7 @@ struct World {
     elevations: Vec<Elevation>,
     approval: Option<Approval>,
     actions: Vec<ActionRun>,
+    soaks: Vec<SoakRun>,
 }
 
 /// What was decided, and on the strength of what.
@@ -152,7 +154,7 @@ impl Claims {
         let decision = judged.decision;
         if judged.awaits_approval
             && let Some(session) = &world.session
-            && !matches!(standing(run, stack, now), Standing::Gone(_))
+            && !matches!(standing(run, stack, &world.soaks, now), Standing::Gone(_))
         {
             let (run, stack, session) = (run.clone(), stack.clone(), session.clone());
             return Ok(Claimed::Ask(Box::new(Question { run, stack, session, decision })));
@@ -164,7 +166,7 @@ impl Claims {
         if !decision.allowed && !judged.awaits_approval {
             return Ok(ended(run, decision));
         }
-        match standing(run, stack, now) {
+        match standing(run, stack, &world.soaks, now) {
             Standing::Holds => {}
             Standing::Unknown => return Ok(Claimed::Wait),
             Standing::Gone(why) => {
@@ -240,7 +242,8 @@ impl Claims {
         let of_stack = ListParams { fields: Some(format!("spec.stack={}", run.spec.stack)), ..ListParams::default() };
         let (stacks, sessions, runs) = (store.api(), store.api(), store.api());
         let (policies, stops, elevations, approvals) = (store.api(), store.api(), store.api(), store.api());
-        let (stack, session, policies, stops, elevations, approval, actions) = tokio::try_join!(
+        let soaks = store.api();
+        let (stack, session, policies, stops, elevations, approval, actions, soaks) = tokio::try_join!(
             stacks.get_opt(&run.spec.stack),
             sessions.get_opt(&run.spec.session),
             policies.list(&everything),
@@ -248,9 +251,10 @@ impl Claims {
             elevations.list(&everything),
             approvals.get_opt(run.name()),
             runs.list(&of_stack),
+            soaks.list(&of_stack),
         )?;
-        let (elevations, actions) = (elevations.items, actions.items);
-        Ok(World { stack, session, policies, stops, elevations, approval, actions })
+        let (elevations, actions, soaks) = (elevations.items, actions.items, soaks.items);
+        Ok(World { stack, session, policies, stops, elevations, approval, actions, soaks })
     }
 }
 

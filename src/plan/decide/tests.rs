@@ -9,6 +9,7 @@ use crate::plan::fixtures::{action, at, policy, rule, seconds, service, session,
 
 mod episodes;
 mod kinds;
+mod maintenance;
 
 /// What the planner sees, and what it wrote last.
 struct World {
@@ -18,12 +19,14 @@ struct World {
     stops: Vec<EmergencyStop>,
     actions: Vec<ActionRun>,
     incidents: Vec<Incident>,
+    soaks: Vec<SoakRun>,
 }
 
 impl World {
     fn new(services: &[(&str, S)]) -> Self {
         let (sessions, policies) = (vec![session("night")], vec![policy("base")]);
-        Self { stack: stack(services), sessions, policies, stops: vec![], actions: vec![], incidents: vec![] }
+        let (stops, actions, incidents, soaks) = (vec![], vec![], vec![], vec![]);
+        Self { stack: stack(services), sessions, policies, stops, actions, incidents, soaks }
     }
 
     fn with(services: &[(&str, S)], change: impl FnOnce(&mut Self)) -> Self {
@@ -40,8 +43,8 @@ impl World {
 
     /// The plan at that moment, of what was observed before.
     fn look(&self, now: i64) -> Plan {
-        let Self { stack, sessions, policies, stops, actions, incidents } = self;
-        decide(&Inputs { stack, sessions, policies, stops, actions, incidents, now: at(now) })
+        let Self { stack, sessions, policies, stops, actions, incidents, soaks } = self;
+        decide(&Inputs { stack, sessions, policies, stops, actions, incidents, soaks, now: at(now) })
     }
 
     /// Plans, and writes the plan down; what is proposed ends at once, in that phase.
