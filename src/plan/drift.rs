@@ -112,12 +112,27 @@ pub(super) fn flaps_until(stack: &WicapStack, service: &ServiceStatus, now: Time
     let flapping = &spec.recovery(spec.service(&service.name)?).flapping;
     let state = stack.status.iter().flat_map(|s| &s.recovery).find(|r| r.service == service.name);
     let seen_to = state.and_then(|state| state.acknowledged_at);
+    // Who starts over and over for want of another is not the one that flaps.
+    let seen_to = seen_to.max(dependencies_well_since(stack, service)?);
     let mut starts: Vec<Time> = service.starts.iter().copied().filter(|at| seen_to.is_none_or(|seen| *at > seen)).collect();
     starts.sort_unstable();
     let first = *starts.get(starts.len().checked_sub(flapping.starts as usize)?)?;
     let until = after(first, flapping.within.to_std());
     let matters = spec.desired_state == DesiredState::Running && service.state != ServiceState::Unknown;
     (matters && now < until).then_some(until)
+}
+
+/// Since when everything that a service depends on, as far as it is observed, has been well. The outer none: it is not.
+fn dependencies_well_since(stack: &WicapStack, service: &ServiceStatus) -> Option<Option<Time>> {
+    let status = stack.status.as_ref()?;
+    let mut since = None;
+    for dependency in service.depends_on.iter().filter(|d| **d != service.name).filter_map(|d| status.service(d)) {
+        if dependency.state != ServiceState::Running {
+            return None;
+        }
+        since = since.max(dependency.since);
+    }
+    Some(since)
 }
 
 /// What is wrong with a service, but for how often it started.
@@ -363,6 +378,23 @@ mod tests {
         s.spec.desired_state = DesiredState::Stopped;
         service(&mut s, "a").state = ServiceState::Running;
         assert_eq!(detect(&s, at(0))[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn starts_for_want_of_a_dependency_are_not_counted() {
+        let mut s = stack(&[("a", ServiceState::Running), ("b", ServiceState::Exited)]);
+        s.spec.defaults.recovery.flapping =
+            crate::api::stack::Flapping { starts: 3, within: crate::plan::fixtures::seconds(10) };
+        service(&mut s, "a").starts = vec![at(0), at(1000), at(2000)];
+        let flaps = |s: &WicapStack| flaps_until(s, s.status.as_ref().unwrap().service("a").unwrap(), at(9000)).is_some();
+        assert!(flaps(&s), "nobody is depended on");
+        service(&mut s, "a").depends_on = vec!["b".into(), "elsewhere".into(), "a".into()];
+        assert!(!flaps(&s), "b is down");
+        service(&mut s, "b").state = ServiceState::Running;
+        service(&mut s, "b").since = Some(at(-1));
+        assert!(flaps(&s), "b was well before the first of them");
+        service(&mut s, "b").since = Some(at(0));
+        assert!(!flaps(&s), "the first was as b came back");
     }
 
     #[test]

@@ -274,14 +274,8 @@ impl Judge {
         for deed in deeds.iter().filter(|d| d.at > ended.quiet_at) {
             self.broken.push(format!("it had settled, and {deed:?}"));
         }
-        let mut before: BTreeMap<&str, &Change> = BTreeMap::new();
-        for change in record {
-            let heartbeat = change.key.starts_with("wicapstacks.status/")
-                && before.get(change.key.as_str()).is_some_and(|b| without_time(b) == without_time(change));
-            if change.revision > ended.quiet_from && !heartbeat {
-                self.broken.push(format!("it had settled, and {} was written: {:?}", change.key, change.value));
-            }
-            before.insert(&change.key, change);
+        for change in no_heartbeats(record, ended.quiet_from) {
+            self.broken.push(format!("it had settled, and {} was written: {:?}", change.key, change.value));
         }
         for (key, change) in &self.now {
             if let (Some(name), Some(status)) = (key.strip_prefix("actionruns.status/"), &change.value)
@@ -290,14 +284,22 @@ impl Judge {
                 self.broken.push(format!("{name} is Running for ever"));
             }
         }
-        for claim in self.claims.iter().filter(|c| !c.used) {
-            // A process may die between claim and call.
-            let status = self.now.get(&format!("actionruns.status/{}", claim.name)).and_then(|c| c.value.as_ref());
-            if status.is_some_and(|s| text(s, "/phase") == "Succeeded") && claim.verb != "nothing" {
-                // What it was to do was done by somebody else meanwhile; that is seen, and no lie.
-            }
-        }
     }
+}
+
+/// What was written from a revision on that is no heartbeat.
+pub fn no_heartbeats(record: &[Change], from: i64) -> Vec<&Change> {
+    let mut before: BTreeMap<&str, &Change> = BTreeMap::new();
+    let mut found = Vec::new();
+    for change in record {
+        let heartbeat = change.key.starts_with("wicapstacks.status/")
+            && before.get(change.key.as_str()).is_some_and(|b| without_time(b) == without_time(change));
+        if change.revision > from && !heartbeat {
+            found.push(change);
+        }
+        before.insert(&change.key, change);
+    }
+    found
 }
 
 fn without_time(change: &Change) -> Option<Value> {

@@ -13,6 +13,7 @@ mod doors;
 mod journal;
 mod judge;
 mod scenario;
+mod spells;
 mod wire;
 mod world;
 
@@ -47,10 +48,14 @@ fn directory() -> tempfile::TempDir {
     directory
 }
 
-fn tell(seed: u64, directory: &Path) -> Told {
+/// A runtime whose clock is paused, in a thread in which chance is a function of that seed.
+fn paused(seed: u64) -> tokio::runtime::Runtime {
     wicap::dice::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+fn tell(seed: u64, directory: &Path) -> Told {
+    paused(seed).block_on(async {
         let scenario = Scenario::draw();
         let world = World::begin(scenario, directory).await;
         let record = world.record.clone();

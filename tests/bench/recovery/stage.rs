@@ -97,7 +97,7 @@ impl Stage {
             "spec": {
                 "compose": {"project": self.project, "directory": path}, "services": services,
                 "defaults": {"maxConcurrent": max_concurrent, "recovery": {
-                    "holdOff": "0s", "resetAfter": "0s", "backoff": {"initial": "0s", "max": "0s"}, "flapping": {"starts": 0},
+                    "holdOff": "0s", "resetAfter": "0s", "backoff": {"initial": "0s", "max": "0s"}, "flapping": {"starts": 32, "within": "1s"},
                     "ladder": [step("start_service"), step("restart_service"), step("compose_up"), step("recreate_service")],
                 }},
             },
