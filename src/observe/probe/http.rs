@@ -49,7 +49,7 @@ impl Get {
 
     /// Asks once. Redirects are not followed: a 3xx is an answer like another.
     pub async fn ask(&self, dialer: &Dialer, timeout: Duration) -> Attempt {
-        let asked = async { self.exchange(dialer).await.unwrap_or_else(|why| Attempt::failed(why)) };
+        let asked = async { self.exchange(dialer).await.unwrap_or_else(Attempt::failed) };
         Attempt::within(timeout, asked, Attempt::failed).await
     }
 
