@@ -17,7 +17,7 @@ use wicap::observe::engine::{Container, ContainerState, Engine};
 use wicap::observe::probe::{Asker, ProbeSet};
 
 /// Probes of each kind.
-const PROBES: usize = 200;
+const PROBES: u32 = 200;
 
 /// How long each kind is asked.
 const LENGTH: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ fn main() {
         ("health", "health", Some(json!({}))),
     ] {
         let used = runtime.block_on(asked(handler, what));
-        let each = used.as_secs_f64() / LENGTH.as_secs_f64() / PROBES as f64;
+        let each = used.as_secs_f64() / LENGTH.as_secs_f64() / f64::from(PROBES);
         println!("{kind:32} {used:>8.2?} of processor time, {:.0} µs an attempt", each * 1e6);
     }
     let _ = server.kill();
@@ -72,7 +72,7 @@ fn main() {
 
 /// Processor time of this process while the probes are asked, their beginning left out.
 async fn asked(handler: &str, what: Option<Value>) -> Duration {
-    let probe = |i: usize| json!({"name": format!("p{i}"), "period": "1s", handler: what.clone()});
+    let probe = |i: u32| json!({"name": format!("p{i}"), "period": "1s", handler: what.clone()});
     let probes: Vec<Value> = if what.is_some() { (0..PROBES).map(probe).collect() } else { Vec::new() };
     let spec: WicapStackSpec = serde_json::from_value(json!({
         "compose": {"project": "p", "directory": "/srv/p"}, "services": [{"name": "s", "probes": probes}],
@@ -106,7 +106,7 @@ async fn asked(handler: &str, what: Option<Value>) -> Duration {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = processor_time();
     tokio::time::sleep(LENGTH).await;
-    let used = processor_time() - before;
+    let used = processor_time().saturating_sub(before);
     assert!(set.statuses("s").iter().all(|p| p.state == ProbeState::Passing), "{:?}", set.statuses("s").first());
     used
 }

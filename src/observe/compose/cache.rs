@@ -15,8 +15,8 @@ use crate::api::stack::Compose;
 pub struct ConfigCache {
     cli: ComposeCli,
     good: Option<Arc<BTreeMap<String, ComposeService>>>,
-    /// Every service of the files as they were last read, once somebody wanted to know; inside none when Compose did not say.
-    all: Option<Option<Arc<BTreeSet<String>>>>,
+    /// Every service of the files as they were last read, or why Compose did not say; once somebody wanted to know.
+    all: Option<Result<Arc<BTreeSet<String>>, ComposeError>>,
     last: Option<Reading>,
 }
 
@@ -78,9 +78,9 @@ impl ConfigCache {
             return None;
         }
         if self.all.is_none() {
-            self.all = Some(self.cli.services(compose).await.ok().map(Arc::new));
+            self.all = Some(self.cli.services(compose).await.map(Arc::new));
         }
-        self.all.clone().flatten()
+        self.all.as_ref()?.as_ref().ok().cloned()
     }
 
     /// The last good configuration, without looking at the disk.

@@ -26,10 +26,10 @@ pub(super) fn health(word: Option<Health>) -> Attempt {
 pub(super) async fn process(engine: &Engine, id: &str, command: &str) -> Attempt {
     match engine.processes(id).await {
         Ok(lines) if lines.iter().any(|line| line.contains(command)) => {
-            Attempt::passed(&format!("a process {command:?} runs"))
+            Attempt::passed(format!("a process {command:?} runs"))
         }
-        Ok(lines) => Attempt::failed(&format!("no process {command:?} among the {} of its container", lines.len())),
-        Err(error) => Attempt::unasked(&error.to_string()),
+        Ok(lines) => Attempt::failed(format!("no process {command:?} among the {} of its container", lines.len())),
+        Err(error) => Attempt::unasked(error.to_string()),
     }
 }
 
@@ -57,7 +57,7 @@ impl Log {
         let from = subject.log_from.map_or(from, |start| from.max(start));
         match engine.log(&subject.id, from).await {
             Ok(lines) => self.judge(&lines),
-            Err(error) => Attempt::unasked(&error.to_string()),
+            Err(error) => Attempt::unasked(error.to_string()),
         }
     }
 
@@ -69,11 +69,11 @@ impl Log {
                 // Redacted as a whole: a secret that is cut in two is not known for one.
                 let line: String = redact(line).chars().take(LINE_SHOWN).collect();
                 let said = format!("its log says within the last {within}: {}", line.trim());
-                if expect == Presence::Present { Attempt::passed(&said) } else { Attempt::failed(&said) }
+                if expect == Presence::Present { Attempt::passed(said) } else { Attempt::failed(said) }
             }
             (None, expect) => {
                 let said = format!("none of the {} lines of its log in the last {within} matches {pattern:?}", lines.len());
-                if expect == Presence::Absent { Attempt::passed(&said) } else { Attempt::failed(&said) }
+                if expect == Presence::Absent { Attempt::passed(said) } else { Attempt::failed(said) }
             }
         }
     }
@@ -89,8 +89,8 @@ mod tests {
     fn a_log_has_the_line_or_has_it_not() {
         let lines = ["starting", "SQL connection failed: password=hunter2!", "ready"].map(str::to_owned);
         let within = "none of the 3 lines of its log in the last 1m matches \"never\"";
-        let failed = |text: &str| Outcome::Failed(text.to_owned());
-        let passed = |text: &str| Outcome::Passed(text.to_owned());
+        let failed = |text: &str| Attempt::failed(text).outcome;
+        let passed = |text: &str| Attempt::passed(text).outcome;
         for (pattern, expect, expected) in [
             ("^ready$", "Present", passed("its log says within the last 1m: ready")),
             ("never", "Present", failed(within)),
@@ -102,6 +102,7 @@ mod tests {
         }
         let log = serde_json::from_value(json!({"pattern": "SQL .* failed", "expect": "Absent"})).unwrap();
         let Outcome::Failed(said) = Log::new(&log).unwrap().judge(&lines).outcome else { panic!("it is there") };
+        let said = said.shown();
         assert!(said.contains("SQL connection failed: password=") && !said.contains("hunter2"), "{said}");
     }
 }

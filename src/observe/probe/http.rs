@@ -26,7 +26,7 @@ const BODY_SHOWN: usize = 160;
 /// A request whose expectations are compiled.
 #[derive(Clone, Debug)]
 pub(super) struct Get {
-    get: HttpGet,
+    asked: HttpGet,
     expressions: Vec<Expression>,
     needs_body: bool,
 }
@@ -44,17 +44,17 @@ impl Get {
         let needs_body = !get.capture.is_empty()
             || expressions.iter().any(Expression::uses_body)
             || expect.is_some_and(|expect| !expect.json.is_empty() || expect.body_contains.is_some());
-        Ok(Self { get: get.clone(), expressions, needs_body })
+        Ok(Self { asked: get.clone(), expressions, needs_body })
     }
 
     /// Asks once. Redirects are not followed: a 3xx is an answer like another.
     pub async fn ask(&self, dialer: &Dialer, timeout: Duration) -> Attempt {
-        let asked = async { self.exchange(dialer).await.unwrap_or_else(|why| Attempt::failed(&why)) };
+        let asked = async { self.exchange(dialer).await.unwrap_or_else(Attempt::failed) };
         Attempt::within(timeout, asked, Attempt::failed).await
     }
 
     async fn exchange(&self, dialer: &Dialer) -> Result<Attempt, String> {
-        let get = &self.get;
+        let get = &self.asked;
         let begun = Instant::now();
         let stream = connect(dialer, &get.host, get.port).await?;
         let broken = |e: hyper::Error| format!("{}:{} broke off: {e}", get.host, get.port);
@@ -81,7 +81,7 @@ impl Get {
     }
 
     async fn judge(&self, response: Response<Incoming>, begun: Instant) -> Result<Attempt, String> {
-        let get = &self.get;
+        let get = &self.asked;
         let (head, mut body) = response.into_parts();
         let status = head.status.as_u16();
         let bytes =
@@ -100,8 +100,8 @@ impl Get {
                 *of_name = if of_name.is_empty() { value.into_owned() } else { format!("{of_name}, {value}") };
             }
             match &failures(get, &self.expressions, &heard)[..] {
-                [] => Attempt::passed(&self.says(status, "")),
-                failures => Attempt::failed(&self.says(status, &failures.join("; "))),
+                [] => Attempt::passed(self.says(status, "")),
+                failures => Attempt::failed(self.says(status, &failures.join("; "))),
             }
         } else {
             if !self.needs_body {
@@ -110,14 +110,14 @@ impl Get {
             // Redacted as a whole: a secret that is cut in two is not known for one.
             let text: String = heard.body.text().chars().take(EXCERPT_MOST).collect();
             let excerpt: String = crate::audit::redact::redact(&text).chars().take(BODY_SHOWN).collect();
-            Attempt::failed(&self.says(status, excerpt.trim()))
+            Attempt::failed(self.says(status, excerpt.trim()))
         };
         attempt.samples = samples;
         Ok(attempt)
     }
 
     fn says(&self, status: u16, more: &str) -> String {
-        let said = format!("GET {} answers {status}", self.get.path);
+        let said = format!("GET {} answers {status}", self.asked.path);
         if more.is_empty() { said } else { format!("{said}: {more}") }
     }
 }
@@ -128,8 +128,8 @@ impl Get {
 /// Why it fails, in words for people: no connection, no answer, or one that is not as expected.
 pub async fn ask_http(dialer: &Dialer, get: &HttpGet, timeout: Duration) -> Result<String, String> {
     match Get::new(get)?.ask(dialer, timeout).await.outcome {
-        Outcome::Passed(message) => Ok(message),
-        Outcome::Failed(message) | Outcome::Unasked(message) => Err(message),
+        Outcome::Passed(said) => Ok(said.shown()),
+        Outcome::Failed(said) | Outcome::Unasked(said) => Err(said.shown()),
     }
 }
 

@@ -19,7 +19,7 @@ pub mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Attempt, Outcome};
+pub use attempt::{Attempt, Outcome, Said};
 pub use http::ask_http;
 pub use set::ProbeSet;
 pub use verdict::Verdict;
@@ -116,8 +116,8 @@ impl Question {
             Handler::Tcp(tcp) => {
                 let connected = async {
                     match connect(&asker.dialer, &tcp.host, tcp.port).await {
-                        Ok(_) => Attempt::passed(&format!("{}:{} accepts connections", tcp.host, tcp.port)),
-                        Err(why) => Attempt::failed(&why),
+                        Ok(_) => Attempt::passed(format!("{}:{} accepts connections", tcp.host, tcp.port)),
+                        Err(why) => Attempt::failed(why),
                     }
                 };
                 Attempt::within(self.timeout, connected, Attempt::failed).await
@@ -132,7 +132,7 @@ impl Question {
                 let asked = log.ask(&asker.engine, subject, asker.clock.now());
                 Attempt::within(self.timeout, asked, Attempt::unasked).await
             }
-            Handler::Unfit(why) => Attempt::unasked(why),
+            Handler::Unfit(why) => Attempt::unasked(why.clone()),
         }
     }
 }

@@ -107,8 +107,8 @@ async fn every_expectation_that_is_not_met_is_told_with_what_was_found() {
         let get = expecting(STATUS, change.clone()).await;
         let said = |more| format!("GET /x?a=1 answers 200{more}");
         let expected = match expected {
-            Ok(more) => Outcome::Passed(said(more)),
-            Err(more) => Outcome::Failed(said(more)),
+            Ok(more) => Attempt::passed(said(more)).outcome,
+            Err(more) => Attempt::failed(said(more)).outcome,
         };
         assert_eq!(asked(&get).await.outcome, expected, "{change}");
     }
@@ -165,6 +165,7 @@ async fn an_answer_that_is_right_and_late_fails_with_both_figures() {
     assert!(matches!(asked(&get).await.outcome, Outcome::Passed(_)), "nothing needs the body");
     get.expect = Some(serde_json::from_value(json!({"bodyContains": "ok"})).unwrap());
     let Outcome::Failed(message) = asked(&get).await.outcome else { panic!("it is late") };
+    let message = message.shown();
     let (found, expected) = message.split_once(", expected at most ").unwrap();
     let took: u64 = found.strip_prefix("GET /x?a=1 answers 200: it took ").unwrap().trim_end_matches("ms").parse().unwrap();
     assert!((120..900).contains(&took) && expected == "60ms", "{message}");
@@ -189,7 +190,7 @@ async fn a_body_over_the_cap_is_not_looked_into() {
         (json!({"bodyContains": "end"}), "the first 64 KiB of its body do not contain \"end\""),
     ] {
         let get = HttpGet { expect: Some(serde_json::from_value(expect).unwrap()), ..get(port, &[]) };
-        assert_eq!(asked(&get).await.outcome, Outcome::Failed(format!("GET /x?a=1 answers 200: {expected}")));
+        assert_eq!(asked(&get).await.outcome, Attempt::failed(format!("GET /x?a=1 answers 200: {expected}")).outcome);
     }
     for expect in [json!({"bodyContains": "start"}), json!({"cel": ["status == 200"]})] {
         let get = HttpGet { expect: Some(serde_json::from_value(expect).unwrap()), ..get(port, &[]) };

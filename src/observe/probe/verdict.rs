@@ -32,14 +32,14 @@ impl Verdict {
     /// tell: another verdict, or, before there is one, another reason why the question cannot be put.
     pub fn feed(&mut self, attempt: Attempt, failure_counts: bool, now: Time) -> bool {
         self.status.samples.extend(attempt.samples);
-        let (passed, message) = match attempt.outcome {
-            Outcome::Passed(message) => (true, message),
-            Outcome::Failed(message) => (false, message),
-            Outcome::Unasked(message) => {
-                let is_news = self.status.state == ProbeState::Unknown && self.status.message.as_ref() != Some(&message);
-                if is_news {
-                    self.status.message = Some(message);
-                }
+        let (passed, said) = match attempt.outcome {
+            Outcome::Passed(said) => (true, said),
+            Outcome::Failed(said) => (false, said),
+            Outcome::Unasked(said) => {
+                let message = Some(said.shown())
+                    .filter(|m| self.status.state == ProbeState::Unknown && self.status.message.as_ref() != Some(m));
+                let is_news = message.is_some();
+                self.status.message = message.or(self.status.message.take());
                 return is_news;
             }
         };
@@ -59,7 +59,7 @@ impl Verdict {
         }
         self.status.state = state;
         self.status.since = Some(now);
-        self.status.message = Some(message);
+        self.status.message = Some(said.shown());
         true
     }
 
