@@ -83,7 +83,7 @@ impl<'a> Pass<'a> {
         let in_force = inputs.sessions.iter().filter(|s| s.spec.stack == stack.name() && s.in_force(now));
         let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
         let flapping = status.services.iter().filter_map(|s| drift::flaps_until(stack, s, now));
-        let times = tracked.resets.into_iter().chain(flapping).chain(maintained.iter().map(Claim::until)).collect();
+        let times = tracked.resets.into_iter().chain(flapping).chain(maintained.iter().copied().map(Claim::until)).collect();
         let mut notes: Vec<Note> =
             news.map(|d| Note::Drifted { service: d.service.clone(), kind: d.kind, message: told(d) }).collect();
         notes.extend(tracked.recovered.into_iter().map(|service| Note::Recovered { service }));
