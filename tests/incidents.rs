@@ -98,7 +98,7 @@ async fn a_person_is_called_once_and_again_only_after_an_acknowledgement_or_a_st
         sleep(Duration::from_secs(30)).await;
     }
     let all = incidents(&store).await;
-    assert_eq!(all, [incident.clone()], "ten minutes later it is as it was, and no other was made");
+    assert_eq!(all, std::slice::from_ref(&incident), "ten minutes later it is as it was, and no other was made");
 
     let mut seen_to = incident;
     (seen_to.spec.acknowledged, seen_to.spec.by) = (true, Some("ann@host".to_owned()));

@@ -27,8 +27,8 @@ pub enum Standing {
 pub fn standing(run: &ActionRun, stack: &WicapStack, soaks: &[SoakRun], now: Time) -> Standing {
     let (CauseKind::Drift, Some(kind)) = (run.spec.cause.kind, run.spec.cause.drift) else { return Standing::Holds };
     let claims = Claims::new(stack, soaks, now);
-    let touched = stack.spec.services.iter().filter(|s| s.managed && touches(run, &s.name));
-    if let Some((service, claim)) = touched.filter_map(|s| Some((&s.name, claims.on(&s.name)?))).next() {
+    let mut touched = stack.spec.services.iter().filter(|s| s.managed && touches(run, &s.name));
+    if let Some((service, claim)) = touched.find_map(|s| Some((&s.name, claims.on(&s.name)?))) {
         return Standing::Gone(format!("{service} is under {claim}"));
     }
     let about = |service: &str| run.spec.target.is_empty() || run.spec.target == service;

@@ -104,7 +104,8 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
         let observed = status.service(&spec.name).filter(|s| s.state != ServiceState::Unknown);
         if drifts {
             entry.stable_since = None;
-            if spec.managed && entry.escalated_at.is_none() && counts(stack.spec.recovery(spec)) {
+            let called = entry.escalated_at.is_some() || kind.is_some_and(|kind| entry.exhausted.contains(&kind));
+            if spec.managed && !called && counts(stack.spec.recovery(spec)) {
                 count(&mut entry, status.observed_at);
             }
         } else if let Some(observed) = observed {
@@ -302,7 +303,7 @@ mod tests {
         assert_eq!(counted(&mut s, 8000), 0);
         service(&mut s, "ui").state = ServiceState::Exited;
         assert_eq!(counted(&mut s, 8001), 1);
-        s.status.as_mut().unwrap().recovery[0].escalated_at = Some(at(8001));
+        s.status.as_mut().unwrap().recovery[0].exhausted = vec![DriftKind::NotRunning];
         assert_eq!(counted(&mut s, 60_000), 1, "a person has been called");
     }
 

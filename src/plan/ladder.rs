@@ -119,16 +119,14 @@ pub(super) fn counts(recovery: &Recovery) -> bool {
 /// of observations, and no person has been called for it yet. For the observer.
 #[must_use]
 pub fn counts_observations(spec: &WicapStackSpec, status: &WicapStackStatus) -> bool {
-    let waits = |service: &ServiceSpec| {
+    let waits = |service: &ServiceSpec, kind: DriftKind| {
         let state = status.recovery.iter().find(|r| r.service == service.name);
-        service.managed && counts(spec.recovery(service)) && state.is_none_or(|r| r.escalated_at.is_none())
+        let called = state.is_some_and(|r| r.escalated_at.is_some() || r.exhausted.contains(&kind));
+        drift::calls_for_action(spec, &service.name, kind) && !called
     };
-    let in_drift = |service: &ServiceSpec| {
-        let observed = status.service(&service.name);
-        let kind = observed.and_then(|observed| drift::kind_now(spec, observed));
-        kind.is_some_and(|kind| drift::calls_for_action(spec, &service.name, kind))
-    };
-    spec.services.iter().any(|service| waits(service) && in_drift(service))
+    let counting = spec.services.iter().filter(|s| s.managed && counts(spec.recovery(s)));
+    let mut in_drift = counting.filter_map(|s| Some((s, drift::kind_now(spec, status.service(&s.name)?)?)));
+    in_drift.any(|(service, kind)| waits(service, kind))
 }
 
 /// Whether an action can mend a drift of that kind.
@@ -291,6 +289,10 @@ mod tests {
         let escalated = RecoveryState { service: "ui".into(), escalated_at: Some(at(0)), ..RecoveryState::default() };
         s.status.as_mut().unwrap().recovery = vec![escalated];
         assert!(!asks(&s));
+        let exhausted = vec![DriftKind::NotRunning];
+        s.status.as_mut().unwrap().recovery =
+            vec![RecoveryState { service: "ui".into(), exhausted, ..RecoveryState::default() }];
+        assert!(!asks(&s), "a person was called for that kind");
         s.status.as_mut().unwrap().recovery.clear();
         s.spec.services[0].managed = false;
         assert!(!asks(&s));

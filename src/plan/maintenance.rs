@@ -33,7 +33,7 @@ impl<'a> Claims<'a> {
 
 impl Claim<'_> {
     /// When it ends.
-    pub(super) fn until(&self) -> Time {
+    pub(super) fn until(self) -> Time {
         self.0.until
     }
 }

@@ -490,7 +490,7 @@ proptest! {
                 let drift = plan.drift.iter().find(|d| d.service == spec.target).unwrap();
                 prop_assert!(super::drift::calls_for_action(&stack.spec, &spec.target, drift.kind));
                 prop_assert!(super::ladder::helps(spec.action, drift.kind), "{} about {:?}", spec.action, drift.kind);
-                let alone = w.in_flight() == 0 && plan.proposals.iter().all(|p| p.spec.target != "");
+                let alone = w.in_flight() == 0 && plan.proposals.iter().all(|p| !p.spec.target.is_empty());
                 prop_assert!(!super::drift::is_voluntary(drift.kind) || alone);
             }
             let claimed = |claim: &Maintenance| w.now < claim.until

@@ -46,7 +46,9 @@ pub(super) async fn record(stack: &str, store: &Store, io: &mut Io<'_>) -> Resul
         match &mut recorder {
             Some(recorder) => recorder.take(news, &mut world)?,
             None => {
-                news.into_iter().for_each(|one| world.take(one));
+                for one in news {
+                    world.take(one);
+                }
                 if let Some(stack) = world.stack.clone() {
                     recorder = Some(Recorder::begin(&stack, &world)?);
                 }
@@ -291,8 +293,8 @@ impl Recorder {
         let before = self.mark();
         for choice in choices {
             let (mut seen, mut unheard) = (all.clone(), WrittenStep::default());
-            let chosen = INPUTS.iter().enumerate().filter(|(i, _)| choice & (1 << i) != 0);
-            let all_there = chosen.map(|(_, withhold)| withhold(&mut seen, &mut unheard)).all(|there| there);
+            let mut chosen = INPUTS.iter().enumerate().filter(|(i, _)| choice & (1 << i) != 0);
+            let all_there = chosen.all(|(_, withhold)| withhold(&mut seen, &mut unheard));
             let session = if choice & (1 << INPUTS.len()) == 0 { self.session_at(at, world)? } else { self.session.clone() };
             if !all_there {
                 continue;
@@ -304,7 +306,8 @@ impl Recorder {
             if self.explains()? {
                 self.pending = unheard;
                 self.is_pending = choice != 0;
-                return self.has_decided(proposals);
+                self.has_decided(proposals);
+                return Ok(());
             }
             self.back_to(before.clone());
         }
@@ -318,13 +321,13 @@ impl Recorder {
         // What comes after it starts from what was written.
         self.pending.stack = Some(written(&bare(&self.stack))?);
         self.is_pending = true;
-        self.has_decided(proposals)
+        self.has_decided(proposals);
+        Ok(())
     }
 
-    fn has_decided(&mut self, proposals: &[Box<ActionRun>]) -> Result<(), Error> {
+    fn has_decided(&mut self, proposals: &[Box<ActionRun>]) {
         self.known.extend(proposals.iter().map(|run| run.name().to_owned()));
         self.at = None;
-        Ok(())
     }
 
     /// Whether the replay has come to what the planner wrote.
