@@ -212,9 +212,9 @@ impl<'a> Pass<'a> {
         if let Some((other, claim)) = self.spec().services.iter().filter(touched).find_map(claim) {
             return waits(Some(claim.until()), format!("waits for {other}: {claim}"));
         }
-        let unseen = |s: &&String| self.status.service(s).is_none_or(|s| s.state == ServiceState::Unknown);
-        if let Some(other) = rung.services().iter().find(unseen) {
-            return waits(None, format!("waits for {other}: Unknown"));
+        let unseen = |s: &&ServiceSpec| self.status.service(&s.name).is_none_or(|s| s.state == ServiceState::Unknown);
+        if let Some(other) = self.spec().services.iter().filter(touched).find(unseen) {
+            return waits(None, format!("waits for {}: Unknown", other.name));
         }
         if drift::is_voluntary(drift.kind)
             && let Some(why) = self.would_disturb(name)

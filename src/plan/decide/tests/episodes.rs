@@ -214,6 +214,16 @@ fn a_rollback_takes_the_stack_down_only_while_nothing_else_is_under_way() {
 }
 
 #[test]
+fn a_rollback_takes_nothing_down_that_cannot_be_seen() {
+    let mut w = rolling();
+    w.step(5000, ActionPhase::Failed);
+    service(&mut w.stack, "scout").state = S::Unknown;
+    let plan = w.plan(20_000);
+    let waits = Some("compose_down ui (waits for scout: Unknown)");
+    assert_eq!((plan.proposals.len(), plan.opened.len(), plan.planned_action.as_deref()), (0, 0, waits));
+}
+
+#[test]
 fn a_rollback_that_no_policy_allows_is_none() {
     let mut w = rolling();
     w.step(5000, ActionPhase::Failed);
