@@ -33,6 +33,7 @@ use error::translate;
 pub use events::{ContainerEvent, Surroundings};
 pub use inspect::{Container, ContainerState};
 use inspect::{container, secrets};
+pub use look::{LOG_BYTES, LOG_LINES};
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at
 /// once was seen to take a second. Half the resync period, so that a silent engine is known before the next one.
