@@ -245,6 +245,7 @@ impl Doors {
             ["config", "--hash", ..] => {
                 said(programs.iter().map(|(name, p)| format!("{name} {:x}\n", p.config)).collect::<String>())
             }
+            ["config", "--services"] => said(programs.keys().map(|name| format!("{name}\n")).collect::<String>()),
             ["config", ..] => {
                 let services: BTreeMap<&String, Value> = programs
                     .iter()

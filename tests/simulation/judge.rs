@@ -79,7 +79,6 @@ pub async fn judge(world: &World, record: &Record, ended: &Ended) -> Vec<String>
 /// A claim of an action.
 #[derive(Clone, Debug)]
 struct Claim {
-    name: String,
     verb: &'static str,
     /// The services that it may touch.
     services: Vec<String>,
@@ -244,7 +243,7 @@ impl Judge {
             _ => "nothing",
         };
         let holder = text(status, "/claim/holder").to_owned();
-        let claim = Claim { name: name.to_owned(), verb, services, at: at.unwrap_or_default(), holder, used: false };
+        let claim = Claim { verb, services, at: at.unwrap_or_default(), holder, used: false };
         self.claims.push(claim);
     }
 
@@ -287,14 +286,16 @@ impl Judge {
     }
 }
 
-/// What was written from a revision on that is no heartbeat.
+/// What was written after a revision that is no heartbeat.
 pub fn no_heartbeats(record: &[Change], from: i64) -> Vec<&Change> {
     let mut before: BTreeMap<&str, &Change> = BTreeMap::new();
     let mut found = Vec::new();
     for change in record {
         let heartbeat = change.key.starts_with("wicapstacks.status/")
             && before.get(change.key.as_str()).is_some_and(|b| without_time(b) == without_time(change));
-        if change.revision > from && !heartbeat {
+        // An Event goes when its lease has run out: nobody writes that.
+        let expiry = change.key.starts_with("events/") && change.value.is_none();
+        if change.revision > from && !heartbeat && !expiry {
             found.push(change);
         }
         before.insert(&change.key, change);
