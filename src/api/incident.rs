@@ -61,7 +61,7 @@ pub struct IncidentStatus {
     /// When the drift began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Time>,
-    /// When the drift was last seen to begin or to end.
+    /// When the drift was last seen to begin or to end; what comes and goes within ten minutes is one occurrence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
     /// How often the drift has begun.

@@ -3,12 +3,14 @@
 //! One is opened in the same transaction as the recovery state that says that a person is called, under a name that is a function of
 //! what it is about: once in an episode, whatever crashes when. From then on its status follows what is seen.
 
+use std::time::Duration;
+
 use super::drift::{calls_for_action, is_well};
 use super::episode::{incident_name, name};
 use crate::api::action::{ActionPhase, ActionRun};
 use crate::api::incident::{Incident, IncidentAction, IncidentPhase, IncidentSpec, IncidentStatus};
 use crate::api::stack::{Drift, RecoveryState, WicapStack, WicapStackStatus};
-use crate::api::{Object, Time};
+use crate::api::{Object, Time, elapsed};
 
 /// The most incidents that one plan opens, and the most that it follows. They are written in one transaction with the actions, of
 /// which etcd takes 128 operations; the others have their turn in the next plan.
@@ -60,6 +62,10 @@ pub(super) fn unresolved<'a>(stack: &WicapStack, incidents: &'a [Incident]) -> V
     found
 }
 
+/// What comes and goes faster than this is one occurrence. The engine's own policy starts a container that crashes every minute, for
+/// ever: a person has been called for that, and each of its deaths would be a write and a record.
+const AGAIN: Duration = Duration::from_secs(600);
+
 /// What the incidents of a stack are followed by.
 pub(super) struct Seen<'a> {
     pub(super) stack: &'a WicapStack,
@@ -97,7 +103,8 @@ impl Seen<'_> {
             message: Some("a person is needed: mend it, or set spec.acknowledged to have the ladder tried anew".to_owned()),
             resolved_at: None,
         });
-        if incident.status.is_some() && is.is_some() != was {
+        let lately = status.last_seen.is_some_and(|at| elapsed(at, now) < AGAIN);
+        if incident.status.is_some() && is.is_some() != was && !lately {
             status.last_seen = Some(now);
             if let Some(drift) = is {
                 status.count = status.count.saturating_add(1);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wicap::api::Object;
+use wicap::api::action::ActionRun;
 use wicap::api::condition;
 use wicap::api::policy::ControlPolicy;
 use wicap::api::session::ControlSession;
@@ -20,7 +21,7 @@ use wicap::clock::Clock;
 use wicap::controllers::{Context, run};
 use wicap::stop_file::StopFile;
 use wicap::store::embedded::{Embedded, Options};
-use wicap::store::{DeleteParams, Patch, Store};
+use wicap::store::{DeleteParams, ListParams, Patch, Store};
 
 use super::docker::{Docker, Phase, Trouble};
 use super::doors::Doors;
@@ -40,6 +41,9 @@ pub const SETTLES: Duration = Duration::from_secs(20 * 60);
 
 /// What is at rest may still be written about for that long: a stable spell (30 s in every scenario) comes to its end.
 const AFTERMATH: Duration = Duration::from_secs(35);
+
+/// And what belonged to a stack that was deleted is collected once a minute.
+const AFTERMATH_OF_A_DELETION: Duration = Duration::from_secs(70);
 
 /// What does nothing for that long after it has settled: longer than a heartbeat and three resyncs.
 const QUIET: Duration = Duration::from_secs(45);
@@ -235,6 +239,7 @@ impl World {
             ended.stack = self.store.api::<WicapStack>().get_opt("wicap").await.expect("nothing is wrong here");
             let now = Instant::now();
             let seen = ended.stack.as_ref().filter(|s| self.is_at_rest(s)).map(|s| format!("{:?}", at_rest(s)));
+            let aftermath = if self.is_deleted_once() { AFTERMATH_OF_A_DELETION } else { AFTERMATH };
             rest = match (rest, seen) {
                 (Some((since, before)), Some(seen)) if before == seen => Some((since, before)),
                 (_, seen) => {
@@ -243,13 +248,13 @@ impl World {
                 }
             };
             match &rest {
-                None if now >= deadline => return ended,
+                _ if now >= deadline => return ended,
                 None => {}
                 Some((since, _)) => {
-                    if ended.quiet_at == Duration::MAX && now - *since >= AFTERMATH {
+                    if ended.quiet_at == Duration::MAX && now - *since >= aftermath && self.nothing_is_under_way().await {
                         (ended.quiet_from, ended.quiet_at) = (self.revision().await, self.journal.now());
                     }
-                    if now - *since >= AFTERMATH + QUIET {
+                    if ended.quiet_at != Duration::MAX && self.journal.now() >= ended.quiet_at + QUIET {
                         ended.settled = Some(*since - calm);
                         return ended;
                     }
@@ -263,16 +268,29 @@ impl World {
         answer.header().map_or(0, etcd_client::ResponseHeader::revision)
     }
 
+    fn is_deleted_once(&self) -> bool {
+        self.scenario.faults.iter().any(|(_, fault)| matches!(fault, Fault::Delete(_)))
+    }
+
+    async fn nothing_is_under_way(&self) -> bool {
+        let runs = self.store.api::<ActionRun>().list(&ListParams::default()).await.expect("nothing is wrong here");
+        runs.items.iter().all(|r| r.status.as_ref().is_some_and(|s| s.phase.is_final()))
+    }
+
     /// Everything is as it should be, or a person was called for what is not; and what is said to be is.
     fn is_at_rest(&self, stack: &WicapStack) -> bool {
         let Some(status) = &stack.status else { return false };
         let escalated = condition::get(&status.conditions, condition::ESCALATED).is_some_and(|c| c.status == "True");
         let available = condition::get(&status.conditions, condition::AVAILABLE).is_some_and(|c| c.status == "True");
         let true_enough = stack.spec.services.iter().all(|s| {
-            let asked = !s.probes.is_empty() || self.scenario.programs[&s.name].checked;
-            // Nobody can see that a process hangs which nobody asks.
-            let runs = self.docker.of(&s.name).is_some_and(|c| c.phase == Phase::Running);
-            if asked { self.docker.serves(&s.name) } else { runs }
+            let Some(container) = self.docker.of(&s.name) else { return false };
+            let asked = self.scenario.programs[&s.name].checked || s.probes.iter().any(|p| p.http_get.is_some());
+            // Nobody can see that a process hangs which nobody asks; and for a frozen one the kernel still takes connections.
+            match (asked, s.probes.is_empty()) {
+                (true, _) => container.serves(),
+                (false, false) => container.accepts(),
+                (false, true) => container.phase == Phase::Running,
+            }
         });
         (available && true_enough) || escalated
     }
@@ -377,6 +395,10 @@ impl World {
 /// What must not change any more for a stack to be at rest.
 fn at_rest(stack: &WicapStack) -> (Option<String>, BTreeMap<String, String>) {
     let status = stack.status.as_ref();
+    // What a person was called for may go on dying under the engine's own policy.
+    let escalated =
+        status.and_then(|s| condition::get(&s.conditions, condition::ESCALATED)).is_some_and(|c| c.status == "True");
+    let status = status.filter(|_| !escalated);
     let states = status.iter().flat_map(|s| &s.services).map(|s| (s.name.clone(), format!("{:?}", s.state))).collect();
     (stack.metadata.uid.clone(), states)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::runtime::watcher::Event;
+use tokio::task::JoinHandle;
 use wicap::api::Object;
 use wicap::api::action::{ActionRun, StepKind};
 use wicap::api::stack::{ServiceState, WicapStack};
@@ -38,13 +39,14 @@ pub struct Times {
 /// What the engine has told, and what the stack's status has said when.
 pub struct Ear {
     events: Arc<Mutex<Vec<ContainerEvent>>>,
-    states: Arc<Mutex<Vec<(Timestamp, String, ServiceState)>>>,
+    /// When a service was said not to be well.
+    bad: Arc<Mutex<Vec<(Timestamp, String)>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Ear {
     pub fn new(engine: &Engine, stage: &Stage, store: Option<&Store>) -> Self {
-        let (events, states) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let (events, bad) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (into, project, stream) = (Arc::clone(&events), stage.project.clone(), engine.events());
         let listening = tokio::spawn(async move {
             let mut stream = std::pin::pin!(stream);
@@ -57,19 +59,22 @@ impl Ear {
         let mut tasks = vec![listening];
         if let Some(store) = store {
             let mut changes = Box::pin(store.api::<WicapStack>().watch(&WatchParams::default()).expect("no selector"));
-            let into = Arc::clone(&states);
+            let into = Arc::clone(&bad);
             tasks.push(tokio::spawn(async move {
                 while let Some(event) = changes.next().await {
                     if let Ok(Event::Apply(stack) | Event::InitApply(stack)) = event {
                         let now = Timestamp::now();
+                        let well = [ServiceState::Running, ServiceState::Starting, ServiceState::Unknown];
                         for service in stack.status.iter().flat_map(|s| &s.services) {
-                            into.lock().unwrap().push((now, service.name.clone(), service.state));
+                            if !well.contains(&service.state) || !service.missing_networks.is_empty() {
+                                into.lock().unwrap().push((now, service.name.clone()));
+                            }
                         }
                     }
                 }
             }));
         }
-        Self { events, states, tasks }
+        Self { events, bad, tasks }
     }
 
     /// The first event of that kind and service after a time, waited for.
@@ -98,9 +103,8 @@ impl Ear {
 
     /// When the status first said after a time that the service was not well.
     fn seen(&self, service: &str, after: Timestamp) -> Option<Timestamp> {
-        let states = self.states.lock().unwrap();
-        let bad = |s: ServiceState| !matches!(s, ServiceState::Running | ServiceState::Starting | ServiceState::Unknown);
-        states.iter().find(|(at, name, state)| name == service && *at >= after && bad(*state)).map(|(at, ..)| *at)
+        let bad = self.bad.lock().unwrap();
+        bad.iter().find(|(at, name)| name == service && *at >= after).map(|(at, _)| *at)
     }
 }
 
@@ -114,23 +118,25 @@ fn ms(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64() * 1000.0
 }
 
-/// Hurts, and says when it was hurt: by the engine's clock where the engine tells.
-async fn hurt(fault: Fault, stage: &Arc<Stage>, ear: &Ear) -> Timestamp {
+/// Hurts, and says when it was hurt: by the engine's clock where the engine tells, and then as soon as it has told. The task ends when
+/// whoever hurts has been answered.
+async fn hurt(fault: Fault, stage: &Arc<Stage>, ear: &Ear) -> (Timestamp, JoinHandle<()>) {
     let before = Timestamp::now();
     let apply = Arc::clone(stage);
     let applying = tokio::task::spawn_blocking(move || fault.apply(&apply));
     let told = match fault {
-        Fault::Crash | Fault::Kill | Fault::Stop | Fault::Removed | Fault::BaseDeath => Some("die"),
+        Fault::Crash | Fault::Kill | Fault::Stop | Fault::BaseDeath => Some("die"),
+        Fault::Removed => Some("destroy"),
         Fault::Paused => Some("pause"),
         Fault::Unhealthy => Some("health_status: unhealthy"),
         _ => None,
     };
-    let at = match told {
-        Some(action) => ear.heard(action, fault.service(), before).await,
-        None => None,
+    let Some(action) = told else {
+        applying.await.expect("it can be hurt");
+        return (Timestamp::now(), tokio::spawn(async {}));
     };
-    applying.await.expect("it can be hurt");
-    at.unwrap_or_else(Timestamp::now)
+    let at = ear.heard(action, fault.service(), before).await.expect("the engine tells of it");
+    (at, applying)
 }
 
 async fn until_serving(stage: &Arc<Stage>, service: &'static str, patience: Duration) -> Option<Timestamp> {
@@ -141,7 +147,8 @@ async fn until_serving(stage: &Arc<Stage>, service: &'static str, patience: Dura
 /// Mended by wicap. `None`: not at all. The second figure is how many starts there were that nobody needed.
 pub async fn by_wicap(fault: Fault, stage: &Arc<Stage>, ear: &Ear, store: &Store) -> Option<(Times, usize)> {
     let before = names(store).await;
-    let hurt_at = hurt(fault, stage, ear).await;
+    let (hurt_at, answered) = hurt(fault, stage, ear).await;
+    answered.await.expect("it can be hurt");
     let service = fault.service();
     ear.heard("start", service, hurt_at).await?;
     let serving = until_serving(stage, service, PATIENCE).await?;
@@ -164,17 +171,19 @@ pub async fn by_wicap(fault: Fault, stage: &Arc<Stage>, ear: &Ear, store: &Store
     Some((times, own.saturating_sub(1) + others))
 }
 
-/// Mended by hand, at once: from the call until it serves.
+/// Mended by hand, at once: from the engine's word, or where it has none from the call, until it serves.
 pub async fn by_hand(fault: Fault, stage: &Arc<Stage>, ear: &Ear, engine: &Engine) -> Option<f64> {
-    hurt(fault, stage, ear).await;
-    let begun = Timestamp::now();
+    let (begun, answered) = hurt(fault, stage, ear).await;
     fault.remedy().apply(engine, stage, fault.service()).await;
-    Some(ms(begun, until_serving(stage, fault.service(), PATIENCE).await?))
+    let serving = until_serving(stage, fault.service(), PATIENCE).await?;
+    answered.await.expect("it can be hurt");
+    Some(ms(begun, serving))
 }
 
 /// Mended by whoever does it, or not within that time: from the hurt until another process serves.
 pub async fn by_peer(fault: Fault, stage: &Arc<Stage>, ear: &Ear, patience: Duration) -> Option<f64> {
-    let hurt_at = hurt(fault, stage, ear).await;
+    let (hurt_at, answered) = hurt(fault, stage, ear).await;
+    answered.await.expect("it can be hurt");
     tokio::time::timeout(patience, ear.heard("start", fault.service(), hurt_at)).await.ok()??;
     Some(ms(hurt_at, until_serving(stage, fault.service(), patience).await?))
 }
