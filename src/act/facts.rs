@@ -19,7 +19,8 @@ pub async fn now(
     before: &[ContainerFact],
 ) -> Result<Vec<ContainerFact>, ActError> {
     let services = services(stack, deed)?;
-    let containers = engine.containers(&stack.compose.project).await?;
+    let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
+    let containers = engine.containers_of(&stack.compose.project, &names).await?;
     Ok(services.into_iter().map(|s| fact(stack, &s.name, &containers, before)).collect())
 }
 

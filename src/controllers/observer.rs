@@ -5,7 +5,8 @@
 //! planner believes nothing older), and a heartbeat now and then.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -14,7 +15,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::runtime::{ReconcileError, Sources, lead};
@@ -23,7 +24,7 @@ use crate::api::action::ActionRun;
 use crate::api::stack::{HEARTBEAT, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};
 use crate::api::{Object, Time, condition, elapsed, reason};
 use crate::observe::compose::ConfigCache;
-use crate::observe::engine::{Engine, Surroundings};
+use crate::observe::engine::{Container, Engine, EngineError, Look, Surroundings};
 use crate::observe::images::ImageCache;
 use crate::observe::observation::{Seen, changed, image_name, observe, strangers};
 use crate::observe::probe::{Asker, ProbeSet};
@@ -46,16 +47,22 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
         async move {
             let mut sources = Sources::<WicapStack>::new(&context.store);
             let images = ImageCache::new(context.engine.clone());
-            let woken = Woken { stacks: sources.primary(), waker: sources.waker(), host: context.host.clone() };
+            let woken = Woken {
+                stacks: sources.primary(),
+                waker: sources.waker(),
+                host: context.host.clone(),
+                touched: Arc::default(),
+                gaps: Arc::default(),
+            };
             sources.spawn_task(follow_containers(context.engine.clone(), woken.clone()));
-            sources.spawn_task(follow_surroundings(context.engine.clone(), images.clone(), woken));
+            sources.spawn_task(follow_surroundings(context.engine.clone(), images.clone(), woken.clone()));
             let actions =
                 sources.watch::<ActionRun>(|a| ended(a).map(|_| ObjectRef::new(&a.spec.stack)).into_iter().collect());
             let all_watched = AllWatched::default();
             sources.spawn_task(forget(Arc::clone(&all_watched), sources.primary(), context.host.clone()));
             let observer = Arc::new(Observer {
                 recorder: Recorder::new(context.store.clone(), Controller::Observer.as_str(), &context.host),
-                waker: sources.waker(),
+                woken,
                 watched: all_watched,
                 images,
                 actions,
@@ -84,9 +91,32 @@ struct Woken {
     stacks: reflector::Store<WicapStack>,
     waker: UnboundedSender<ObjectRef<WicapStack>>,
     host: String,
+    /// By project, the containers to which something has happened since they were last looked at.
+    touched: Arc<std::sync::Mutex<HashMap<String, BTreeSet<String>>>>,
+    /// Counts the times at which events may have been missed.
+    gaps: Arc<AtomicU64>,
 }
 
 impl Woken {
+    /// Wakes those; something has happened to that container.
+    fn touch(&self, container: &str, concerned: impl Fn(&WicapStack) -> bool) {
+        let mark = |stack: &WicapStack| {
+            let concerned = concerned(stack);
+            if concerned {
+                let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+                touched.entry(stack.spec.compose.project.clone()).or_default().insert(container.to_owned());
+            }
+            concerned
+        };
+        self.wake(mark);
+    }
+
+    /// Wakes all; what has happened meanwhile is not known.
+    fn wake_all_anew(&self) {
+        self.gaps.fetch_add(1, Ordering::AcqRel);
+        self.wake(|_| true);
+    }
+
     fn wake(&self, concerned: impl Fn(&WicapStack) -> bool) {
         for stack in self.stacks.state() {
             if stack.spec.host == self.host && concerned(&stack) {
@@ -105,7 +135,10 @@ async fn follow_containers(engine: Engine, woken: Woken) {
             match event {
                 Ok(event) => {
                     // The first event after a gap says that there was one: everything may have changed.
-                    woken.wake(|stack| !connected || stack.spec.compose.project == event.project);
+                    if !connected {
+                        woken.wake_all_anew();
+                    }
+                    woken.touch(&event.container_id, |stack| stack.spec.compose.project == event.project);
                     connected = true;
                 }
                 Err(error) => {
@@ -114,7 +147,7 @@ async fn follow_containers(engine: Engine, woken: Woken) {
                 }
             }
         }
-        woken.wake(|_| true);
+        woken.wake_all_anew();
         sleep(RECONNECT).await;
     }
 }
@@ -131,7 +164,7 @@ async fn follow_surroundings(engine: Engine, images: ImageCache, woken: Woken) {
                     woken.wake(|_| true);
                 }
                 // A network that a container is connected to before its first start is no news: that one is not known yet.
-                Surroundings::Network { container_id } => woken.wake(|stack| {
+                Surroundings::Network { container_id } => woken.touch(&container_id, |stack| {
                     let services = stack.status.iter().flat_map(|status| &status.services);
                     services.filter_map(|service| service.container_id.as_ref()).any(|id| *id == container_id)
                 }),
@@ -149,7 +182,7 @@ struct Observer {
     context: Context,
     fence: Fence,
     recorder: Recorder,
-    waker: UnboundedSender<ObjectRef<WicapStack>>,
+    woken: Woken,
     watched: AllWatched,
     images: ImageCache,
     actions: reflector::Store<ActionRun>,
@@ -165,6 +198,9 @@ struct Watched {
     /// What was said last about a configuration that cannot be read, so that it is said once.
     config_error: Option<String>,
     probes: ProbeSet,
+    look: Look,
+    /// When every container was inspected last, and how many gaps there had been by then. None: not since a look has failed.
+    looked: Option<(Instant, u64)>,
     wakes: AbortHandle,
     /// Of the spec that the probes and the configuration are of.
     generation: Option<i64>,
@@ -200,7 +236,7 @@ impl Observer {
         };
         // Before the look: what happens during it may not be seen.
         let now = self.context.store.clock().now();
-        let looked = self.context.engine.containers(&stack.spec.compose.project).await;
+        let looked = self.look(&stack.spec.compose.project, &mut watched).await;
         let containers = looked.as_deref().map_err(ToString::to_string);
         if let Ok(containers) = &containers {
             watched.probes.sync(&stack.spec, containers);
@@ -253,6 +289,22 @@ impl Observer {
         Ok(Action::requeue(RESYNC))
     }
 
+    /// The containers as they are now. Those to which nothing has happened are inspected every [`RESYNC`] only: events are for speed.
+    async fn look(&self, project: &str, watched: &mut Watched) -> Result<Vec<Container>, EngineError> {
+        let gaps = self.woken.gaps.load(Ordering::Acquire);
+        // Before the look: what happens during it is looked at once more.
+        let touched = self.woken.touched.lock().unwrap_or_else(PoisonError::into_inner).remove(project).unwrap_or_default();
+        let all = watched.looked.is_none_or(|(at, then)| then != gaps || at.elapsed() >= RESYNC);
+        let begun = Instant::now();
+        let looked = self.context.engine.look(project, &mut watched.look, |id| all || touched.contains(id)).await;
+        match looked {
+            Ok(()) if all => watched.looked = Some((begun, gaps)),
+            Ok(()) => {}
+            Err(_) => watched.looked = None,
+        }
+        looked.map(|()| watched.look.containers())
+    }
+
     /// Events for what an operator would want to know.
     async fn tell(&self, stack: &WicapStack, before: Option<&WicapStackStatus>, after: &WicapStackStatus) {
         let observed =
@@ -295,7 +347,7 @@ impl Observer {
             return Arc::clone(watched);
         }
         let wake = Arc::new(Notify::new());
-        let (waker, object, woken) = (self.waker.clone(), ObjectRef::from_obj(stack), Arc::clone(&wake));
+        let (waker, object, woken) = (self.woken.waker.clone(), ObjectRef::from_obj(stack), Arc::clone(&wake));
         let wakes = tokio::spawn(async move {
             loop {
                 woken.notified().await;
@@ -307,6 +359,8 @@ impl Observer {
         let watched = Arc::new(Mutex::new(Watched {
             config: ConfigCache::new(self.context.compose.clone()),
             config_error: None,
+            look: Look::default(),
+            looked: None,
             probes: ProbeSet::new(
                 Asker {
                     dialer: self.context.dialer.clone(),

@@ -4,35 +4,33 @@
 //! engine that was upgraded or moved is met afresh. Every call has a time limit. An error says whether the call can have had
 //! an effect: [`EngineError::is_ambiguous`].
 
+mod containers;
 mod error;
 mod events;
 mod inspect;
 mod look;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
-use bollard::query_parameters::{ListContainersOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::query_parameters::{RestartContainerOptionsBuilder, StopContainerOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use futures::future::BoxFuture;
-use futures::{StreamExt, TryStreamExt, stream};
 use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
 
-use crate::audit::redact::known::{self, Owner};
 use crate::clock::Clock;
 
+pub use containers::Look;
 pub use error::EngineError;
 use error::translate;
 pub use events::{ContainerEvent, Surroundings};
 pub use inspect::{Container, ContainerState};
-use inspect::{container, secrets};
 pub use look::{LOG_BYTES, LOG_LINES};
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at
@@ -47,9 +45,6 @@ pub const STOP_MARGIN: Duration = Duration::from_secs(15);
 
 /// Docker's own grace period when the container was created without one (`StopTimeout`).
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-/// Inspections at once. The engine serves each from memory; more would only make it queue them.
-const PARALLEL: usize = 8;
 
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
@@ -124,46 +119,6 @@ impl Engine {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.shared.url
-    }
-
-    /// All containers of a compose project, in any state, sorted by service, number and name. One-off containers
-    /// (`docker compose run`) are left out, and so is one that vanishes between being listed and being inspected.
-    ///
-    /// The secrets of their environments are taken out of every text from now on: a container keeps those that it was created with
-    /// when the compose files have others by now, or cannot be read.
-    ///
-    /// # Errors
-    /// Any [`EngineError`] of a call that reads; each call has [`READ_TIMEOUT`].
-    pub async fn containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
-        let client = self.client().await?;
-        let filters = HashMap::from([("label", vec![format!("{PROJECT}={project}")])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let listed = self.within(READ_TIMEOUT, client.list_containers(Some(options))).await?;
-        let wanted = listed.into_iter().filter(|c| {
-            let label = c.labels.as_ref().and_then(|labels| labels.get(ONE_OFF));
-            !label.is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        });
-        let found: Vec<(Container, Vec<String>)> = stream::iter(wanted.filter_map(|c| c.id))
-            .map(|id| {
-                let client = &client;
-                async move {
-                    match self.within(READ_TIMEOUT, client.inspect_container(&id, None)).await {
-                        Err(EngineError::Refused { status: 404, .. }) => Ok(None),
-                        other => other.map(|inspected| {
-                            let secrets = secrets(&inspected);
-                            container(inspected).map(|container| (container, secrets))
-                        }),
-                    }
-                }
-            })
-            .buffer_unordered(PARALLEL)
-            .try_filter_map(|found| async move { Ok(found) })
-            .try_collect()
-            .await?;
-        let (mut found, secrets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        known::learn(Owner::Containers(project.to_owned()), secrets.concat());
-        found.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
-        Ok(found)
     }
 
     /// Whether the engine answers.
@@ -300,6 +255,7 @@ fn seconds(grace: Duration) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::StreamExt;
 
     #[test]
     fn addresses_of_an_engine() {

@@ -26,7 +26,7 @@ use wicap::observe::compose::{ComposeCli, ComposeError, ProcessOutput};
 use wicap::observe::dial::Dialer;
 use wicap::observe::engine::Engine;
 
-use super::docker::{Docker, Event, Phase, Status, chance};
+use super::docker::{Container, Docker, Event, Phase, Status, chance};
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -132,8 +132,9 @@ impl Doors {
     fn list(&self) -> Answer {
         let project = self.docker.project;
         let containers = self.docker.lock().containers.clone();
-        let all: Vec<Value> =
-            containers.values().map(|c| json!({"Id": c.id, "Labels": labels(project, &c.service, c.config)})).collect();
+        let one =
+            |c: &Container| json!({"Id": c.id, "State": word(c.phase), "Labels": labels(project, &c.service, c.config)});
+        let all: Vec<Value> = containers.values().map(one).collect();
         json_answer(200, &json!(all))
     }
 
@@ -142,18 +143,11 @@ impl Doors {
         let Some(c) = state.containers.get(id) else {
             return json_answer(404, &json!({"message": format!("No such container: {id}")}));
         };
-        let word = match c.phase {
-            Phase::Created => "created",
-            Phase::Running => "running",
-            Phase::Paused => "paused",
-            Phase::Restarting => "restarting",
-            Phase::Exited => "exited",
-        };
         let time = |t: Option<Time>| t.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string());
         let mut said = json!({
             "Id": c.id, "Name": format!("/p-{}-1", c.service), "RestartCount": c.restart_count, "Image": "sha256:0",
             "State": {
-                "Status": word, "ExitCode": c.exit_code, "OOMKilled": false,
+                "Status": word(c.phase), "ExitCode": c.exit_code, "OOMKilled": false,
                 "StartedAt": time(c.started_at), "FinishedAt": time(c.finished_at),
             },
             "Config": {"Image": "image", "Labels": labels(self.docker.project, &c.service, c.config), "StopTimeout": 5},
@@ -329,6 +323,17 @@ impl Doors {
             }
         });
         Ok(ours)
+    }
+}
+
+/// The engine's word for it.
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Created => "created",
+        Phase::Running => "running",
+        Phase::Paused => "paused",
+        Phase::Restarting => "restarting",
+        Phase::Exited => "exited",
     }
 }
 

@@ -67,22 +67,28 @@ pub(super) fn secrets(found: &ContainerInspectResponse) -> Vec<String> {
     secret_values(environment.iter().filter_map(|variable| variable.split_once('=')))
 }
 
+/// The state that a word of the engine means.
+pub(super) fn state_of(word: ContainerStateStatusEnum) -> Option<ContainerState> {
+    use ContainerStateStatusEnum as Word;
+    Some(match word {
+        Word::CREATED => ContainerState::Created,
+        // A container that is being stopped still runs.
+        Word::RUNNING | Word::STOPPING => ContainerState::Running,
+        Word::PAUSED => ContainerState::Paused,
+        Word::RESTARTING => ContainerState::Restarting,
+        Word::REMOVING => ContainerState::Removing,
+        Word::EXITED => ContainerState::Exited,
+        Word::DEAD => ContainerState::Dead,
+        Word::EMPTY => return None,
+    })
+}
+
 /// A container of a compose service; none when the labels do not say which.
 pub(super) fn container(found: ContainerInspectResponse) -> Option<Container> {
     let config = found.config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
     let state = found.state?;
-    let status = match state.status? {
-        ContainerStateStatusEnum::CREATED => ContainerState::Created,
-        // A container that is being stopped still runs.
-        ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING => ContainerState::Running,
-        ContainerStateStatusEnum::PAUSED => ContainerState::Paused,
-        ContainerStateStatusEnum::RESTARTING => ContainerState::Restarting,
-        ContainerStateStatusEnum::REMOVING => ContainerState::Removing,
-        ContainerStateStatusEnum::EXITED => ContainerState::Exited,
-        ContainerStateStatusEnum::DEAD => ContainerState::Dead,
-        ContainerStateStatusEnum::EMPTY => return None,
-    };
+    let status = state_of(state.status?)?;
     let health = state.health.and_then(|h| h.status).and_then(|word| match word {
         HealthStatusEnum::STARTING => Some(Health::Starting),
         HealthStatusEnum::HEALTHY => Some(Health::Healthy),

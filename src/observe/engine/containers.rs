@@ -1,0 +1,137 @@
+//! The containers of a compose project: all of them, those of some services, or the last look at them brought up to now.
+//!
+//! The engine makes whoever inspects a container wait while it starts, stops or cleans up after that container, a tenth of a second and
+//! more. Its list does not wait. So what nothing has happened to is not inspected again.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum};
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::inspect::{Container, ContainerState, container, secrets, state_of};
+use super::{Engine, EngineError, ONE_OFF, PROJECT, READ_TIMEOUT, SERVICE};
+use crate::audit::redact::known::{self, Owner};
+
+/// Inspections at once. The engine serves each from memory; more would only make it queue them.
+const PARALLEL: usize = 8;
+
+/// What was seen of a project's containers.
+#[derive(Clone, Debug, Default)]
+pub struct Look(Vec<Inspected>);
+
+impl Look {
+    /// The containers, sorted by service, number and name.
+    #[must_use]
+    pub fn containers(&self) -> Vec<Container> {
+        let mut containers = self.0.iter().map(|i| i.container.clone()).collect();
+        sort(&mut containers);
+        containers
+    }
+}
+
+fn sort(containers: &mut Vec<Container>) {
+    containers.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
+}
+
+#[derive(Clone, Debug)]
+struct Inspected {
+    container: Container,
+    /// Of its environment.
+    secrets: Vec<String>,
+}
+
+/// A container, as the engine lists it.
+struct Listed {
+    id: String,
+    service: String,
+    status: Option<ContainerState>,
+}
+
+fn listed(found: ContainerSummary) -> Option<Listed> {
+    let labels = found.labels?;
+    if labels.get(ONE_OFF).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    let service = labels.get(SERVICE).cloned().unwrap_or_default();
+    // The same words, in another enumeration.
+    let word = found.state.as_ref().map(ContainerSummaryStateEnum::to_string);
+    let status = word.and_then(|word| word.parse::<ContainerStateStatusEnum>().ok()).and_then(state_of);
+    Some(Listed { id: found.id?, service, status })
+}
+
+impl Engine {
+    /// All containers of a compose project, in any state, sorted by service, number and name. One-off containers
+    /// (`docker compose run`) are left out, and so is one that vanishes between being listed and being inspected.
+    ///
+    /// The secrets of their environments are taken out of every text from now on: a container keeps those that it was created with
+    /// when the compose files have others by now, or cannot be read.
+    ///
+    /// # Errors
+    /// Any [`EngineError`] of a call that reads; each call has [`READ_TIMEOUT`].
+    pub async fn containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
+        let mut look = Look::default();
+        self.look(project, &mut look, |_| true).await?;
+        Ok(look.containers())
+    }
+
+    /// The containers of some services of it. Nobody else's are inspected: the engine makes whoever asks wait while it starts or stops
+    /// a container. Secrets are not learnt from these.
+    ///
+    /// # Errors
+    /// As [`Engine::containers`].
+    pub async fn containers_of(&self, project: &str, services: &[&str]) -> Result<Vec<Container>, EngineError> {
+        let listed = self.list(project).await?;
+        let wanted = listed.into_iter().filter(|c| services.contains(&c.service.as_str())).map(|c| c.id).collect();
+        let mut found: Vec<Container> = self.inspect(wanted).await?.into_iter().map(|i| i.container).collect();
+        sort(&mut found);
+        Ok(found)
+    }
+
+    /// Brings the last look at a project up to now. Containers are inspected that it does not know, of which the engine's list says
+    /// something else, and that `anew` names; the others are as they were.
+    ///
+    /// # Errors
+    /// As [`Engine::containers`]; the look is as it was then.
+    pub async fn look(&self, project: &str, look: &mut Look, anew: impl Fn(&str) -> bool) -> Result<(), EngineError> {
+        let listed = self.list(project).await?;
+        let known = |l: &Listed| look.0.iter().find(|i| i.container.id == l.id && Some(i.container.status) == l.status);
+        let (kept, wanted): (Vec<_>, Vec<_>) = listed.into_iter().partition(|l| !anew(&l.id) && known(l).is_some());
+        let kept: Vec<Inspected> = kept.iter().filter_map(|l| known(l).cloned()).collect();
+        let found = self.inspect(wanted.into_iter().map(|l| l.id).collect()).await?;
+        look.0 = kept.into_iter().chain(found).collect();
+        let secrets = look.0.iter().flat_map(|i| i.secrets.iter().cloned()).collect();
+        known::learn(Owner::Containers(project.to_owned()), secrets);
+        Ok(())
+    }
+
+    async fn list(&self, project: &str) -> Result<Vec<Listed>, EngineError> {
+        let client = self.client().await?;
+        let filters = HashMap::from([("label", vec![format!("{PROJECT}={project}")])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found = self.within(READ_TIMEOUT, client.list_containers(Some(options))).await?;
+        Ok(found.into_iter().filter_map(listed).collect())
+    }
+
+    /// One that has vanished since it was listed is left out.
+    async fn inspect(&self, ids: Vec<String>) -> Result<Vec<Inspected>, EngineError> {
+        let client = self.client().await?;
+        stream::iter(ids)
+            .map(|id| {
+                let client = &client;
+                async move {
+                    match self.within(READ_TIMEOUT, client.inspect_container(&id, None)).await {
+                        Err(EngineError::Refused { status: 404, .. }) => Ok(None),
+                        other => other.map(|inspected| {
+                            let secrets = secrets(&inspected);
+                            container(inspected).map(|container| Inspected { container, secrets })
+                        }),
+                    }
+                }
+            })
+            .buffer_unordered(PARALLEL)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect()
+            .await
+    }
+}
