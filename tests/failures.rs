@@ -11,7 +11,7 @@ use support::{Daemon, Example, action_runs, apply, available, connect, phase, un
 use wicap::api::action::{ActionKind, ActionPhase, ActionRun};
 use wicap::api::condition;
 use wicap::api::incident::Incident;
-use wicap::api::stack::WicapStack;
+use wicap::api::stack::{DriftKind, WicapStack};
 use wicap::store::{ListParams, Store};
 
 /// The example stack, with wicap over it.
@@ -72,7 +72,7 @@ impl Case {
         }
     }
 
-    /// The one person that was called, and what for; and nothing more is done.
+    /// What a person was called for, once; and nothing more is done.
     async fn called(&self, service: &str) -> Incident {
         let escalated = |s: &WicapStack| {
             let conditions = s.status.iter().flat_map(|s| &s.conditions);
@@ -86,8 +86,13 @@ impl Case {
         self.until("looked at again", observed).await;
         assert_eq!(self.done().await.len(), done, "{service} is left alone");
         let mut incidents = self.store.api::<Incident>().list(&ListParams::default()).await.unwrap().items;
-        assert_eq!(incidents.len(), 1, "{incidents:#?}");
-        assert_eq!(incidents[0].spec.service, service);
+        assert!(incidents.iter().all(|i| i.spec.service == service), "{incidents:#?}");
+        // What goes on dying under the engine's own policy comes to flap in time, and that is another matter.
+        incidents.sort_by_key(|i| i.spec.kind == DriftKind::Flapping);
+        assert!(
+            incidents.iter().skip(1).all(|i| i.spec.kind == DriftKind::Flapping) && incidents.len() <= 2,
+            "{incidents:#?}"
+        );
         incidents.remove(0)
     }
 }

@@ -292,7 +292,9 @@ impl World {
                 (false, true) => container.phase == Phase::Running,
             }
         });
-        (available && true_enough) || escalated
+        // Who waits for what a person was called for waits for ever; who waits for time to pass does not.
+        let waits = status.planned_action.as_ref().is_some_and(|planned| !planned.contains("(waits for "));
+        (available && true_enough) || (escalated && !waits)
     }
 
     async fn suffer(self: Arc<Self>, fault: Fault) {

@@ -78,22 +78,27 @@ fn an_incident_is_resolved_when_the_service_has_been_well_for_its_stable_spell()
     w.step(4000, ActionPhase::Failed);
     service(&mut w.stack, "ui").state = S::Running;
     w.step(10_000, ActionPhase::Failed);
-    let status = w.incidents[0].status.as_ref().unwrap();
-    assert_eq!((status.phase, status.last_seen), (IncidentPhase::Escalated, Some(at(10_000))));
     service(&mut w.stack, "ui").state = S::Exited;
     w.step(20_000, ActionPhase::Failed);
-    assert_eq!(w.incidents[0].status.as_ref().unwrap().count, 2, "it came back");
+    let status = w.incidents[0].status.as_ref().unwrap();
+    assert_eq!((status.count, status.last_seen), (1, Some(at(4000))), "within ten minutes it is one occurrence");
     service(&mut w.stack, "ui").state = S::Running;
-    service(&mut w.stack, "ui").since = Some(at(30_000));
     w.step(30_000, ActionPhase::Failed);
-    assert!(w.step(629_999, ActionPhase::Failed).followed.is_empty());
-    let plan = w.step(630_000, ActionPhase::Failed);
+    service(&mut w.stack, "ui").state = S::Exited;
+    w.step(604_000, ActionPhase::Failed);
+    let status = w.incidents[0].status.as_ref().unwrap();
+    assert_eq!((status.phase, status.count), (IncidentPhase::Escalated, 2), "it came back");
+    service(&mut w.stack, "ui").state = S::Running;
+    service(&mut w.stack, "ui").since = Some(at(610_000));
+    w.step(610_000, ActionPhase::Failed);
+    assert!(w.step(1_209_999, ActionPhase::Failed).followed.is_empty());
+    let plan = w.step(1_210_000, ActionPhase::Failed);
     assert_eq!((plan.followed.len(), plan.escalated.len()), (1, 0));
     let status = w.incidents[0].status.as_ref().unwrap();
-    assert_eq!((status.phase, status.resolved_at), (IncidentPhase::Resolved, Some(at(630_000))));
+    assert_eq!((status.phase, status.resolved_at), (IncidentPhase::Resolved, Some(at(1_210_000))));
     service(&mut w.stack, "ui").state = S::Exited;
-    assert_eq!(asked(&w.step(640_000, ActionPhase::Failed)), ["restart_service ui"]);
-    w.step(650_000, ActionPhase::Failed);
+    assert_eq!(asked(&w.step(1_220_000, ActionPhase::Failed)), ["restart_service ui"]);
+    w.step(1_230_000, ActionPhase::Failed);
     assert_eq!(w.incidents[1].name(), "wicap-ui-not-running-0f1e2-2");
 }
 
