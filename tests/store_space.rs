@@ -80,6 +80,8 @@ async fn revisions_are_kept_for_the_age_asked_for() {
     let began = tokio::time::Instant::now();
     let store = Embedded::in_memory(Options { keep_age, ..Options::default() }).unwrap();
     let mut client = store.client().await.unwrap();
+    // The first look is at a store in which there is nothing.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     let mut first = 0;
     for number in 0..5 {
         first = put(&mut client, "key", format!("{number}")).await;
