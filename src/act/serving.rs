@@ -137,8 +137,7 @@ mod tests {
         let ui = service(&mut stack, "ui");
         ui.health = Some(Health::Starting);
         assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
-        let probe =
-            |state| ProbeStatus { name: "up".into(), state, since: None, message: None, samples: Default::default() };
+        let probe = |state| ProbeStatus { state, ..ProbeStatus::unasked("up") };
         service(&mut stack, "ui").probes = vec![probe(ProbeState::Unknown)];
         assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)));
         service(&mut stack, "ui").probes = vec![probe(ProbeState::Passing)];

@@ -113,8 +113,8 @@ pub(super) fn flaps_until(stack: &WicapStack, service: &ServiceStatus, now: Time
     let state = stack.status.iter().flat_map(|s| &s.recovery).find(|r| r.service == service.name);
     let seen_to = state.and_then(|state| state.acknowledged_at);
     // Who starts over and over for want of another is not the one that flaps.
-    let seen_to = seen_to.max(dependencies_well_since(stack, service)?);
-    let mut starts: Vec<Time> = service.starts.iter().copied().filter(|at| seen_to.is_none_or(|seen| *at > seen)).collect();
+    let seen_to = seen_to.unwrap_or(Time::MIN).max(dependencies_well_since(stack, service)?);
+    let mut starts: Vec<Time> = service.starts.iter().copied().filter(|at| *at > seen_to).collect();
     starts.sort_unstable();
     let first = *starts.get(starts.len().checked_sub(flapping.starts as usize)?)?;
     let until = after(first, flapping.within.to_std());
@@ -122,15 +122,16 @@ pub(super) fn flaps_until(stack: &WicapStack, service: &ServiceStatus, now: Time
     (matters && now < until).then_some(until)
 }
 
-/// Since when everything that a service depends on, as far as it is observed, has been well. The outer none: it is not.
-fn dependencies_well_since(stack: &WicapStack, service: &ServiceStatus) -> Option<Option<Time>> {
+/// Since when everything that a service depends on, as far as it is observed, has been well: for ever, when that is nothing. None: it
+/// is not.
+fn dependencies_well_since(stack: &WicapStack, service: &ServiceStatus) -> Option<Time> {
     let status = stack.status.as_ref()?;
-    let mut since = None;
+    let mut since = Time::MIN;
     for dependency in service.depends_on.iter().filter(|d| **d != service.name).filter_map(|d| status.service(d)) {
         if dependency.state != ServiceState::Running {
             return None;
         }
-        since = since.max(dependency.since);
+        since = since.max(dependency.since.unwrap_or(Time::MIN));
     }
     Some(since)
 }

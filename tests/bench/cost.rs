@@ -75,10 +75,9 @@ async fn main() {
         last = measure(&daemon, long / 2).await;
         report(&format!("{count} stacks of {} services", SERVICES.len()), &last);
     }
-    let base = last;
     #[allow(clippy::cast_precision_loss)]
-    let each = base.resident / stacks as f64;
-    println!("the last by stack: {:.0} KiB resident, {:.4} % of a core", each * 1024.0, base.core / stacks as f64);
+    let all = stacks as f64;
+    println!("the last by stack: {:.0} KiB resident, {:.4} % of a core", last.resident / all * 1024.0, last.core / all);
     engine.abort();
 }
 

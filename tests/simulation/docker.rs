@@ -61,6 +61,7 @@ pub enum Phase {
 
 /// A container.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a thing that can be wrong with it, whatever the others are.
 pub struct Container {
     pub id: String,
     pub service: String,

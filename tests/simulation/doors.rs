@@ -119,8 +119,8 @@ impl Doors {
     }
 
     fn events(&self, query: &str) -> Answer {
-        let since = query.split('&').find_map(|pair| pair.strip_prefix("since=")).and_then(|text| text.parse::<f64>().ok());
-        let since = since.and_then(|seconds| Time::from_millisecond((seconds * 1000.0) as i64).ok());
+        let since = query.split('&').find_map(|pair| pair.strip_prefix("since=")).and_then(|text| text.split_once('.'));
+        let since = since.and_then(|(seconds, nanos)| Time::new(seconds.parse().ok()?, nanos.parse().ok()?).ok());
         let listener = self.docker.listen(since.unwrap_or_else(|| self.docker.clock.now()));
         let project = self.docker.project;
         let lines =

@@ -64,7 +64,9 @@ fn what_crashed_for_want_of_a_dependency_serves_within_a_second_of_its_return() 
             let world = World::begin(scenario, directory.path()).await;
             sleep(BEGINNING).await;
             world.docker.kill("base");
-            dependents.iter().for_each(|d| world.docker.crash(d, 1));
+            for dependent in dependents {
+                world.docker.crash(dependent, 1);
+            }
             sleep(Duration::from_secs(600)).await;
             assert_eq!(world.journal.deeds(), [], "what waits for another is left alone");
             let waits = dependents.iter().filter(|d| world.docker.of(d).is_some_and(|c| c.phase == Phase::Restarting));

@@ -120,12 +120,15 @@ impl Service<Request<Body>> for Wired {
     }
 }
 
+/// What a body gives.
+type Framed = Result<Frame<Bytes>, tonic::Status>;
+
 /// A body that can be broken off, held up and silenced.
 struct Pipe {
     body: Body,
     /// Where the weather of a stream is asked for.
     late: Option<Arc<Mutex<Weather>>>,
-    held: Option<(Pin<Box<Sleep>>, Option<Result<Frame<Bytes>, tonic::Status>>)>,
+    held: Option<(Pin<Box<Sleep>>, Option<Framed>)>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     dead: Pin<Box<WaitForCancellationFutureOwned>>,
 }

@@ -24,13 +24,13 @@ impl Look {
     /// The containers, sorted by service, number and name.
     #[must_use]
     pub fn containers(&self) -> Vec<Container> {
-        let mut containers = self.0.iter().map(|i| i.container.clone()).collect();
+        let mut containers: Vec<Container> = self.0.iter().map(|i| i.container.clone()).collect();
         sort(&mut containers);
         containers
     }
 }
 
-fn sort(containers: &mut Vec<Container>) {
+fn sort(containers: &mut [Container]) {
     containers.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
 }
 

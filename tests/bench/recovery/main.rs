@@ -52,7 +52,7 @@ async fn main() {
     let _daemon = Daemon::launch(command, data_dir.path(), "info");
     let url = format!("unix://{}", data_dir.path().join("store.sock").display());
     let store = until_it_answers(&url).await;
-    apply(&url, &[ours.stack(1), ours.policy(), ours.session()]);
+    apply(&url, &[ours.stack(1), ours.policy(), Stage::session()]);
 
     let ears = [Ear::new(&engine, &ours, Some(&store)), Ear::new(&engine, &floor, None)];
     let peers = [(&policy, Ear::new(&engine, &policy, None)), (&monits, Ear::new(&engine, &monits, None))];

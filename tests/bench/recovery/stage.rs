@@ -111,7 +111,7 @@ impl Stage {
         })
     }
 
-    pub fn session(&self) -> Value {
+    pub fn session() -> Value {
         json!({
             "apiVersion": "wicap.dev/v1alpha1", "kind": "ControlSession", "metadata": {"name": "bench"},
             "spec": {
