@@ -36,6 +36,12 @@ pub fn learn(owner: Owner, values: Vec<String>) {
     known.redactor = Arc::new(Redactor::new(known.values.values().flatten().cloned().collect::<BTreeSet<_>>()));
 }
 
+/// Has these taken out too, with what is known of that owner already.
+pub fn learn_more(owner: Owner, more: Vec<String>) {
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).values.get(&owner).cloned();
+    learn(owner, known.into_iter().flatten().chain(more).collect());
+}
+
 /// Whether an owner's values are known.
 #[must_use]
 pub fn knows(owner: &Owner) -> bool {
@@ -61,5 +67,7 @@ mod tests {
         assert_eq!(redact("it says quagmire-7193 and zeppelin-2048"), "it says [redacted] and [redacted]");
         learn(owner(), vec!["zeppelin-2048".to_owned()]);
         assert_eq!(redact("it says quagmire-7193 and zeppelin-2048"), "it says quagmire-7193 and [redacted]");
+        learn_more(owner(), vec!["quagmire-7193".to_owned()]);
+        assert_eq!(redact("it says quagmire-7193 and zeppelin-2048"), "it says [redacted] and [redacted]");
     }
 }

@@ -76,14 +76,16 @@ impl Engine {
     }
 
     /// The containers of some services of it. Nobody else's are inspected: the engine makes whoever asks wait while it starts or stops
-    /// a container. Secrets are not learnt from these.
+    /// a container. Their secrets are learnt besides those that are known.
     ///
     /// # Errors
     /// As [`Engine::containers`].
     pub async fn containers_of(&self, project: &str, services: &[&str]) -> Result<Vec<Container>, EngineError> {
         let listed = self.list(project).await?;
         let wanted = listed.into_iter().filter(|c| services.contains(&c.service.as_str())).map(|c| c.id).collect();
-        let mut found: Vec<Container> = self.inspect(wanted).await?.into_iter().map(|i| i.container).collect();
+        let (mut found, secrets): (Vec<_>, Vec<_>) =
+            self.inspect(wanted).await?.into_iter().map(|i| (i.container, i.secrets)).unzip();
+        known::learn_more(Owner::Containers(project.to_owned()), secrets.concat());
         sort(&mut found);
         Ok(found)
     }
