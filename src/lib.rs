@@ -13,6 +13,7 @@
 //! - [`plan`]: pure decisions: drift, ladder, authorisation.
 //! - [`act`]: the allowlisted actions and their verification.
 //! - [`audit`]: redaction of what is stored, logged or shown; whether the audit log is whole.
+//! - [`clock`], [`dice`]: the one source of time and the one of chance, so that a test can hold both.
 //! - [`stop_file`]: an emergency stop that needs no store.
 //! - [`controllers`]: one file a reconciler.
 //! - [`cli`]: `wicapctl`, one file a verb.

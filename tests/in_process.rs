@@ -5,16 +5,13 @@ mod support;
 use std::time::Duration;
 
 use serde_json::json;
-use support::until;
+use support::{alone, until};
 use tokio_util::sync::CancellationToken;
 use wicap::api::Time;
 use wicap::api::session::{ControlSession, SessionPhase};
 use wicap::api::stack::WicapStack;
 use wicap::clock::Clock;
-use wicap::controllers::{Context, run};
-use wicap::observe::compose::ComposeCli;
-use wicap::observe::dial::Dialer;
-use wicap::observe::engine::Engine;
+use wicap::controllers::run;
 use wicap::store::Store;
 use wicap::store::embedded::{Embedded, Options};
 
@@ -24,18 +21,7 @@ const TTL: Duration = Duration::from_secs(600);
 /// As if in a process of its own: it shares nothing but the store. Cancelling ends it in good order.
 fn process(store: &Store, identity: &str) -> CancellationToken {
     let shutdown = CancellationToken::new();
-    let context = Context {
-        store: store.clone(),
-        host: "here".to_owned(),
-        // Nobody asks it: the session controller knows no engine.
-        engine: Engine::new("unix:///nowhere.sock").unwrap(),
-        compose: ComposeCli::new("unix:///nowhere.sock"),
-        dialer: Dialer::kernel(),
-        identity: identity.to_owned(),
-        data_dir: "/nowhere".into(),
-        audit_kept: wicap::controllers::audit::KEPT,
-        stop_file: wicap::stop_file::StopFile::of("/nowhere".as_ref()),
-    };
+    let context = alone(store, identity);
     let ending = shutdown.clone();
     tokio::spawn(async move { run(context, &"session".parse().unwrap(), ending).await });
     shutdown

@@ -5,17 +5,14 @@ mod support;
 use std::time::Duration;
 
 use serde_json::json;
-use support::{until, until_within};
+use support::{alone, until, until_within};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use wicap::api::incident::{Incident, IncidentPhase};
 use wicap::api::stack::{ServiceState, ServiceStatus, WicapStack};
 use wicap::api::{Object, condition};
 use wicap::clock::Clock;
-use wicap::controllers::{Context, run};
-use wicap::observe::compose::ComposeCli;
-use wicap::observe::dial::Dialer;
-use wicap::observe::engine::Engine;
+use wicap::controllers::run;
 use wicap::store::election::{Leadership, campaign};
 use wicap::store::embedded::{Embedded, Options};
 use wicap::store::{ListParams, Store};
@@ -23,18 +20,7 @@ use wicap::store::{ListParams, Store};
 /// A planner as if in a process of its own. Cancelling ends it in good order.
 fn planner(store: &Store, identity: &str) -> CancellationToken {
     let shutdown = CancellationToken::new();
-    let context = Context {
-        store: store.clone(),
-        host: "here".to_owned(),
-        // Nobody asks it: the planner knows no engine.
-        engine: Engine::new("unix:///nowhere.sock").unwrap(),
-        compose: ComposeCli::new("unix:///nowhere.sock"),
-        dialer: Dialer::kernel(),
-        identity: identity.to_owned(),
-        data_dir: "/nowhere".into(),
-        audit_kept: wicap::controllers::audit::KEPT,
-        stop_file: wicap::stop_file::StopFile::of("/nowhere".as_ref()),
-    };
+    let context = alone(store, identity);
     let ending = shutdown.clone();
     tokio::spawn(async move { run(context, &"planner".parse().unwrap(), ending).await });
     shutdown

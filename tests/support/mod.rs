@@ -29,6 +29,10 @@ use wicap::api::action::{ActionPhase, ActionRun};
 use wicap::api::stack::WicapStack;
 use wicap::api::{Object, condition};
 use wicap::clock::Clock;
+use wicap::controllers::Context;
+use wicap::observe::compose::ComposeCli;
+use wicap::observe::dial::Dialer;
+use wicap::observe::engine::Engine;
 use wicap::store::{ListParams, Store, WatchParams};
 
 /// How long something may take that takes a second or two on an idle machine. Tests wait for events, never for this.
@@ -335,6 +339,21 @@ pub fn blocked_by(stack: &WicapStack) -> Option<&str> {
 /// The action that is planned for the stack.
 pub fn planned(stack: &WicapStack) -> Option<&str> {
     stack.status.as_ref()?.planned_action.as_deref()
+}
+
+/// What a controller needs that knows a store and no engine: nobody asks what is nowhere.
+pub fn alone(store: &Store, identity: &str) -> Context {
+    Context {
+        store: store.clone(),
+        host: "here".to_owned(),
+        engine: Engine::new("unix:///nowhere.sock").unwrap(),
+        compose: ComposeCli::new("unix:///nowhere.sock"),
+        dialer: Dialer::kernel(),
+        identity: identity.to_owned(),
+        data_dir: "/nowhere".into(),
+        audit_kept: wicap::controllers::audit::KEPT,
+        stop_file: wicap::stop_file::StopFile::of("/nowhere".as_ref()),
+    }
 }
 
 /// Every ActionRun.
