@@ -65,7 +65,7 @@ pub fn precondition(action: ActionKind, before: &[ContainerFact]) -> Result<(), 
         }
     };
     // A fact with a state and without an id is no ground to act on a container.
-    let by_id = matches!(action, ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService);
+    let by_id = acts_by_id(action);
     verdict.and_then(
         |()| {
             if by_id && first.container_id.is_none() { Err(format!("{name} has no container")) } else { Ok(()) }
@@ -122,16 +122,23 @@ fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) 
     }
 }
 
-/// Why no waiting will bring the effect of an action whose call is over: what it brought up has ended again, or is not there at all.
+/// Why no waiting will bring the effect of an action: what it brought up has ended again, or is not there at all. `over` says that its
+/// call was answered; until then the effect may still be to come, except of a call on a container that is gone.
 #[must_use]
-pub fn hopeless(action: ActionKind, before: &[ContainerFact], after: &[ContainerFact]) -> Option<String> {
+pub fn hopeless(action: ActionKind, before: &[ContainerFact], after: &[ContainerFact], over: bool) -> Option<String> {
     if !brings_up(action) {
         return None;
     }
     after.iter().find_map(|now| {
         let then = before.iter().find(|b| b.service == now.service);
+        let called = then.and_then(|f| f.container_id.as_ref()).filter(|_| acts_by_id(action));
+        if let Some(id) = called.filter(|id| Some(*id) != now.container_id.as_ref() && now.state != ServiceState::Unknown) {
+            let id: String = id.chars().take(12).collect();
+            return Some(format!("the container {id} of {} is gone", now.service));
+        }
         let started = now.started_at > then.and_then(|f| f.started_at);
         match now.state {
+            _ if !over => None,
             ServiceState::Missing => Some(format!("{} has no container", now.service)),
             state @ (ServiceState::Exited | ServiceState::Restarting | ServiceState::Dead) if started => {
                 Some(format!("{} has started and ended again: it is {state:?}", now.service))
@@ -139,6 +146,11 @@ pub fn hopeless(action: ActionKind, before: &[ContainerFact], after: &[Container
             _ => None,
         }
     })
+}
+
+/// Whether the action is a call on a container by its id, instead of a run of Compose.
+fn acts_by_id(action: ActionKind) -> bool {
+    matches!(action, ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService)
 }
 
 /// What is looked for, and how long.
@@ -178,7 +190,7 @@ pub(super) async fn wait(engine: &Engine, stack: &WicapStackSpec, wanted: Wanted
                 after = facts;
                 match postcondition(deed.action, before, &after) {
                     Ok(()) => return Verification { holds: true, message: seen(&after), after },
-                    Err(missing) => match hopeless(deed.action, before, &after).filter(|_| over) {
+                    Err(missing) => match hopeless(deed.action, before, &after, over) {
                         Some(message) => return Verification { holds: false, message, after },
                         None => missing,
                     },
@@ -283,20 +295,27 @@ mod tests {
     #[test]
     fn what_has_ended_again_is_not_waited_for() {
         let exited = fact(S::Exited, "a", 10);
-        for (action, after, expected) in [
-            (A::StartService, fact(S::Exited, "a", 11), true),
-            (A::StartService, fact(S::Restarting, "a", 11), true),
-            (A::StartService, fact(S::Exited, "a", 10), false),
-            (A::StartService, fact(S::Running, "a", 11), false),
-            (A::StartService, fact(S::Unknown, "a", 11), false),
-            (A::ComposeUp, fact(S::Missing, "", 0), true),
-            (A::ComposeUp, fact(S::Exited, "b", 11), true),
-            (A::RecreateService, fact(S::Exited, "b", 0), false),
-            (A::StopService, fact(S::Exited, "a", 11), false),
-            (A::ComposeDown, fact(S::Missing, "", 0), false),
+        for (action, after, over, expected) in [
+            (A::StartService, fact(S::Exited, "a", 11), true, true),
+            (A::StartService, fact(S::Exited, "a", 11), false, false),
+            (A::StartService, fact(S::Restarting, "a", 11), true, true),
+            (A::StartService, fact(S::Exited, "a", 10), true, false),
+            (A::StartService, fact(S::Running, "a", 11), true, false),
+            (A::StartService, fact(S::Unknown, "a", 11), true, false),
+            (A::StartService, fact(S::Unknown, "", 0), false, false),
+            // A call on what is gone cannot have an effect any more, whenever it comes.
+            (A::StartService, fact(S::Missing, "", 0), false, true),
+            (A::RestartService, fact(S::Exited, "b", 11), false, true),
+            (A::RestartService, fact(S::Exited, "a", 11), false, false),
+            (A::ComposeUp, fact(S::Missing, "", 0), true, true),
+            (A::ComposeUp, fact(S::Missing, "", 0), false, false),
+            (A::ComposeUp, fact(S::Exited, "b", 11), true, true),
+            (A::RecreateService, fact(S::Exited, "b", 0), true, false),
+            (A::StopService, fact(S::Exited, "a", 11), true, false),
+            (A::ComposeDown, fact(S::Missing, "", 0), true, false),
         ] {
-            let why = hopeless(action, std::slice::from_ref(&exited), std::slice::from_ref(&after));
-            assert_eq!(why.is_some(), expected, "{action}: {after:?}: {why:?}");
+            let why = hopeless(action, std::slice::from_ref(&exited), std::slice::from_ref(&after), over);
+            assert_eq!(why.is_some(), expected, "{action}, {over}: {after:?}: {why:?}");
         }
     }
 

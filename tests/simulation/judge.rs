@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use etcd_client::{Client, EventType, WatchOptions};
 use serde_json::Value;
-use wicap::api::Time;
 use wicap::api::condition;
+use wicap::api::{Time, after};
 use wicap::audit::{chain, trail};
 
 use super::journal::Deed;
@@ -17,6 +17,9 @@ use super::world::{Ended, World};
 /// More actions in one episode of one service than any ladder of the scenarios has: two, two, two and one, and the two that bring up
 /// the whole stack.
 const MOST_ACTIONS: usize = 9;
+
+/// What the look at a stack may take, between which service dies and which time is written down.
+const A_LOOK: Duration = Duration::from_secs(3);
 
 /// One key, changed.
 #[derive(Clone, Debug)]
@@ -95,6 +98,8 @@ struct Judge {
     broken: Vec<String>,
     /// Actions asked for, by stack's uid, service and episode.
     asked: BTreeMap<(String, String, String), usize>,
+    /// When a service was last seen to be well, by stack and service.
+    well: BTreeMap<(String, String), Time>,
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -138,6 +143,13 @@ impl Judge {
             }
         }
         for change in together {
+            if let (Some(stack), Some(status)) = (change.key.strip_prefix("wicapstacks.status/"), &change.value) {
+                let services = status.pointer("/services").and_then(Value::as_array).cloned().unwrap_or_default();
+                for service in services.iter().filter(|s| text(s, "/state") == "Running") {
+                    let at = time(status, "/observedAt").unwrap_or_default();
+                    self.well.insert((stack.to_owned(), text(service, "/name").to_owned()), at);
+                }
+            }
             if change.value.is_some() {
                 self.now.insert(change.key.clone(), change.clone());
             } else {
@@ -166,6 +178,7 @@ impl Judge {
         if old {
             self.fail(revision, format!("{name} is asked for on an observation of {observed:?}"));
         }
+        self.in_its_time(revision, name, run, observed.zip(time(&status, "/decidedAt")));
         let uid =
             self.value(&format!("wicapstacks/{stack}")).map(|s| text(s, "/metadata/uid").to_owned()).unwrap_or_default();
         let episode = text(run, "/spec/cause/attempt").split(',').next().unwrap_or_default().to_owned();
@@ -174,6 +187,37 @@ impl Judge {
         if *count > MOST_ACTIONS {
             let count = *count;
             self.fail(revision, format!("{target} has {count} actions in {episode}"));
+        }
+    }
+
+    /// What is asked for is about what was seen after the last action on the service was over, about a drift that began after the
+    /// service was last well, and not before the drift has lasted for the hold-off.
+    fn in_its_time(&mut self, revision: i64, name: &str, run: &Value, times: Option<(Time, Time)>) {
+        let (stack, target) = (text(run, "/spec/stack"), text(run, "/spec/target"));
+        let Some((observed, decided)) = times else { return };
+        let over = self.now.iter().filter_map(|(key, change)| {
+            let other = key.strip_prefix("actionruns.status/")?;
+            let run = self.value(&format!("actionruns/{other}"))?;
+            let touched = text(run, "/spec/target");
+            let touches =
+                text(run, "/spec/stack") == stack && (touched == target || touched.is_empty() || target.is_empty());
+            Some((time(change.value.as_ref()?, "/finishedAt").filter(|_| touches)?, other.to_owned()))
+        });
+        if let Some((ended, other)) = over.max().filter(|(ended, _)| observed <= *ended) {
+            self.fail(revision, format!("{name} is asked for on a look of {observed}, and {other} ended at {ended}"));
+        }
+        let Some(since) = time(run, "/spec/cause/since") else { return };
+        let serves = ["NotRunning", "Missing", "Unhealthy", "Paused", "Restarting"];
+        let well = self.well.get(&(stack.to_owned(), target.to_owned())).copied();
+        if let Some(well) =
+            well.filter(|well| serves.contains(&text(run, "/spec/cause/drift")) && after(since, A_LOOK) < *well)
+        {
+            self.fail(revision, format!("{name} is about a drift since {since}, and {target} was well at {well}"));
+        }
+        let spec = self.value(&format!("wicapstacks/{stack}")).cloned().unwrap_or_default();
+        let hold_off = text(&spec, "/spec/defaults/recovery/holdOff").parse::<wicap::api::Duration>();
+        if hold_off.is_ok_and(|hold_off| decided < after(since, hold_off.to_std())) {
+            self.fail(revision, format!("{name} is asked for at {decided}, before the hold-off from {since} on was over"));
         }
     }
 
@@ -252,7 +296,7 @@ impl Judge {
     fn deeds(&mut self, deeds: &[Deed]) {
         let beginning: Time = "2026-01-01T00:00:00Z".parse().expect("a time");
         for deed in deeds {
-            let at = wicap::api::after(beginning, deed.at);
+            let at = after(beginning, deed.at);
             let fits = |c: &&mut Claim| {
                 let touches = deed.services.iter().all(|s| c.services.contains(s));
                 !c.used && c.verb == deed.verb && touches && c.at <= at && c.holder == deed.process

@@ -25,6 +25,10 @@ use std::time::Duration;
 use scenario::Scenario;
 use world::World;
 
+// As in the daemon, and a history is a great many small pieces.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Histories that a build without optimisation takes the time for; `hack/simulate` asks for more, of one with.
 const HISTORIES: u64 = 12;
 
@@ -55,12 +59,13 @@ fn paused(seed: u64) -> tokio::runtime::Runtime {
 }
 
 fn tell(seed: u64, directory: &Path) -> Told {
+    // Each act on the heap: without optimisation they are too large for a thread's stack, together.
     paused(seed).block_on(async {
         let scenario = Scenario::draw();
-        let world = World::begin(scenario, directory).await;
+        let world = Box::pin(World::begin(scenario, directory)).await;
         let record = world.record.clone();
-        let ended = world.play().await;
-        let broken = judge::judge(&world, &record, &ended).await;
+        let ended = Box::pin(world.play()).await;
+        let broken = Box::pin(judge::judge(&world, &record, &ended)).await;
         Told { trace: world.journal.trace(), broken, settled: ended.settled, deeds: world.journal.deeds().len() }
     })
 }

@@ -197,10 +197,11 @@ impl Scenario {
     fn weather() -> Weather {
         let share = dice::draw(0.1..0.9);
         let fine = Weather::default();
-        match dice::draw(0..4) {
+        match dice::draw(0..5) {
             0 => Weather { loses: share, ..fine },
             1 => Weather { refuses: share, ..fine },
             2 => Weather { delays: between(10, 3000), ..fine },
+            3 => Weather { strays: share, silent: chance(0.5), ..fine },
             _ => Weather { silent: true, ..fine },
         }
     }

@@ -1,5 +1,6 @@
 //! The connection of one process to the store, and what can be wrong with it: the process dies at its n-th write, an answer is lost
-//! after the write was made, a watch falls silent or is late, everything is cut off.
+//! after the write was made, a write arrives when whoever sent it has long given up, a watch falls silent or is late, everything is cut
+//! off.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,8 @@ pub struct Weather {
     pub loses: f64,
     /// Share of the requests that never arrive.
     pub refuses: f64,
+    /// Share of the writes that are long on their way, and arrive whatever has become of the process that sent them.
+    pub strays: f64,
     /// What the store sends by itself comes up to that much later, in its order.
     pub delays: Duration,
     /// What the store sends by itself does not come at all, and no error says so.
@@ -96,7 +99,8 @@ impl Service<Request<Body>> for Wired {
             if chance(weather.refuses) {
                 return Err("the connection was refused".into());
             }
-            let response = inner.call(request).await?;
+            let strays = writes && chance(weather.strays);
+            let response = if strays { stray(inner, request, &wire).await? } else { inner.call(request).await? };
             if number > 0 && wire.dies_at == Some((number, false)) {
                 wire.journal.say(&wire.process, &format!("dies after its write {number}"));
                 wire.dead.cancel();
@@ -118,6 +122,20 @@ impl Service<Request<Body>> for Wired {
             Ok(Response::from_parts(parts, Body::new(pipe)))
         })
     }
+}
+
+/// The longest that a write is on its way: more than a lease that is not renewed any more lasts, and a successor takes to be elected.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Has a request arrive later, also when nobody waits for the answer any more.
+async fn stray(mut inner: Local, request: Request<Body>, wire: &Wire) -> Result<Response<Body>, BoxError> {
+    let long = LONG.mul_f64(dice::draw(0.0..1.0));
+    wire.journal.say(&wire.process, &format!("sends a write that takes {long:.3?}"));
+    let sent = tokio::spawn(async move {
+        tokio::time::sleep(long).await;
+        inner.call(request).await
+    });
+    Ok(sent.await??)
 }
 
 /// What a body gives.

@@ -15,7 +15,7 @@ use wicap::api::action::ActionRun;
 use wicap::api::condition;
 use wicap::api::policy::ControlPolicy;
 use wicap::api::session::ControlSession;
-use wicap::api::stack::WicapStack;
+use wicap::api::stack::{ServiceState, WicapStack, WicapStackStatus};
 use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
 use wicap::clock::Clock;
 use wicap::controllers::{Context, run};
@@ -293,7 +293,10 @@ impl World {
             }
         });
         // Who waits for what a person was called for waits for ever; who waits for time to pass does not.
-        let waits = status.planned_action.as_ref().is_some_and(|planned| !planned.contains("(waits for "));
+        let waits = status.planned_action.as_ref().is_some_and(|planned| {
+            let whom = planned.split(' ').nth(1).unwrap_or_default();
+            !planned.contains("(waits for ") && !waits_for_a_person(status, whom)
+        });
         (available && true_enough) || (escalated && !waits)
     }
 
@@ -392,6 +395,15 @@ impl World {
         let patch = Patch::Merge(json!({"spec": spec}));
         let _ = self.store.api::<WicapStack>().patch("wicap", &patch).await;
     }
+}
+
+/// Whether a person was called for something that a service depends on, and it is still not well.
+fn waits_for_a_person(status: &WicapStackStatus, service: &str) -> bool {
+    status.service(service).iter().flat_map(|s| &s.depends_on).any(|other| {
+        let called = status.recovery.iter().any(|r| r.service == *other && r.escalated_at.is_some());
+        let well = status.service(other).is_some_and(|s| s.state == ServiceState::Running);
+        (called && !well) || waits_for_a_person(status, other)
+    })
 }
 
 /// What must not change any more for a stack to be at rest.
