@@ -311,14 +311,17 @@ impl Actuator {
     async fn take_over(&self, run: &ActionRun) -> Result<(), ReconcileError> {
         let api = self.context.store.api::<ActionRun>();
         let mut run = api.get(run.name()).await?;
+        let mut status = run.status.clone().unwrap_or_default();
+        if status.phase != ActionPhase::Running {
+            // It has ended, and what told us that it has not was late.
+            return Ok(());
+        }
         let Some(stack) = self.context.store.api::<WicapStack>().get_opt(&run.spec.stack).await? else {
-            let mut status = run.status.clone().unwrap_or_default();
             status.message = Some("its stack was deleted while it was under way; the outcome is not known".to_owned());
             let now = self.context.store.clock().now();
             return self.finish(&run, status, ActionPhase::Interrupted, now).await;
         };
-        let mut status = run.status.clone().unwrap_or_default();
-        if stack.spec.host != self.context.host || status.phase != ActionPhase::Running {
+        if stack.spec.host != self.context.host {
             return Ok(());
         }
         let ours = Claim { holder: self.context.identity.clone(), token: self.fence.token };

@@ -18,8 +18,8 @@ use super::world::{Ended, World};
 /// the whole stack.
 const MOST_ACTIONS: usize = 9;
 
-/// What the look at a stack may take, between which service dies and which time is written down.
-const A_LOOK: Duration = Duration::from_secs(3);
+/// Who was well for that long has been seen to be by everybody, in whatever weather, so that what comes later is another drift.
+const SEEN_TO_BE_WELL: Duration = Duration::from_secs(20);
 
 /// One key, changed.
 #[derive(Clone, Debug)]
@@ -91,6 +91,15 @@ struct Claim {
     used: bool,
 }
 
+/// Spells in which a service was well.
+#[derive(Clone, Copy, Default)]
+struct Well {
+    /// The one that goes on.
+    now: Option<Time>,
+    /// The last one that was long enough.
+    long: Option<Time>,
+}
+
 #[derive(Default)]
 struct Judge {
     now: BTreeMap<String, Change>,
@@ -98,8 +107,8 @@ struct Judge {
     broken: Vec<String>,
     /// Actions asked for, by stack's uid, service and episode.
     asked: BTreeMap<(String, String, String), usize>,
-    /// When a service was last seen to be well, by stack and service.
-    well: BTreeMap<(String, String), Time>,
+    /// Since when a service is well, or was when it last was for long enough, by stack and service.
+    well: BTreeMap<(String, String), Well>,
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -126,6 +135,9 @@ impl Judge {
     /// One transaction, on the state before it.
     fn revision(&mut self, together: &[Change]) {
         for change in together {
+            if let Some(record) = change.value.as_ref().filter(|_| change.key.starts_with("audit/control/")) {
+                self.leads(change.revision, record);
+            }
             if let (Some(name), Some(status)) = (change.key.strip_prefix("actionruns.status/"), &change.value) {
                 let before = self.value(&change.key).map(|v| text(v, "/phase").to_owned()).unwrap_or_default();
                 if text(status, "/phase") == "Running" && before != "Running" {
@@ -145,9 +157,11 @@ impl Judge {
         for change in together {
             if let (Some(stack), Some(status)) = (change.key.strip_prefix("wicapstacks.status/"), &change.value) {
                 let services = status.pointer("/services").and_then(Value::as_array).cloned().unwrap_or_default();
-                for service in services.iter().filter(|s| text(s, "/state") == "Running") {
-                    let at = time(status, "/observedAt").unwrap_or_default();
-                    self.well.insert((stack.to_owned(), text(service, "/name").to_owned()), at);
+                let at = time(status, "/observedAt").unwrap_or_default();
+                for service in &services {
+                    let well = self.well.entry((stack.to_owned(), text(service, "/name").to_owned())).or_default();
+                    well.long = well.now.filter(|since| after(*since, SEEN_TO_BE_WELL) <= at).or(well.long);
+                    well.now = (text(service, "/state") == "Running").then(|| well.now.unwrap_or(at));
                 }
             }
             if change.value.is_some() {
@@ -155,6 +169,16 @@ impl Judge {
             } else {
                 self.now.remove(&change.key);
             }
+        }
+    }
+
+    /// What a controller has written it has written as the leader.
+    fn leads(&mut self, revision: i64, record: &Value) {
+        let (controller, process) = (text(record, "/actor/name").to_owned(), text(record, "/actor/process"));
+        let leader = self.value(&format!("leader/{controller}")).and_then(Value::as_str);
+        if leader != Some(process) {
+            let what = format!("{process} writes as the {controller} while {leader:?} leads: {}", text(record, "/object"));
+            self.fail(revision, what);
         }
     }
 
@@ -171,6 +195,10 @@ impl Judge {
         let unknown = services.iter().any(|s| text(s, "/name") == target && text(s, "/state") == "Unknown");
         if unknown {
             self.fail(revision, format!("{name} is asked for, and {target} is Unknown"));
+        }
+        let conditions = status.pointer("/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+        if !conditions.iter().any(|c| text(c, "/type") == condition::OBSERVED && text(c, "/status") == "True") {
+            self.fail(revision, format!("{name} is asked for, and the engine does not answer"));
         }
         let created = time(run, "/metadata/creationTimestamp");
         let observed = time(&status, "/observedAt");
@@ -208,11 +236,9 @@ impl Judge {
         }
         let Some(since) = time(run, "/spec/cause/since") else { return };
         let serves = ["NotRunning", "Missing", "Unhealthy", "Paused", "Restarting"];
-        let well = self.well.get(&(stack.to_owned(), target.to_owned())).copied();
-        if let Some(well) =
-            well.filter(|well| serves.contains(&text(run, "/spec/cause/drift")) && after(since, A_LOOK) < *well)
-        {
-            self.fail(revision, format!("{name} is about a drift since {since}, and {target} was well at {well}"));
+        let well = self.well.get(&(stack.to_owned(), target.to_owned())).and_then(|w| w.long);
+        if let Some(well) = well.filter(|well| serves.contains(&text(run, "/spec/cause/drift")) && since < *well) {
+            self.fail(revision, format!("{name} is about a drift since {since}, and {target} was well from {well} on"));
         }
         let spec = self.value(&format!("wicapstacks/{stack}")).cloned().unwrap_or_default();
         let hold_off = text(&spec, "/spec/defaults/recovery/holdOff").parse::<wicap::api::Duration>();
@@ -321,9 +347,13 @@ impl Judge {
         let escalated = ended.stack.iter().flat_map(|s| &s.status).flat_map(|s| &s.conditions);
         let escalated = escalated.into_iter().any(|c| c.type_ == condition::ESCALATED && c.status == "True");
         for change in no_heartbeats(record, ended.quiet_from) {
-            // What a person was called for may go on dying under the engine's own policy, and that is seen and told: but nothing is
-            // decided about it any more.
-            let told = change.key.starts_with("events/") || change.key.starts_with("wicapstacks.status/");
+            // What a person was called for may go on dying under the engine's own policy, and that is seen and told, or come back and
+            // stay, and then the incident is over, on record: but nothing is decided about it any more.
+            let resolved = |value: &Value| text(value, "/phase") == "Resolved";
+            let told = change.key.starts_with("events/")
+                || change.key.starts_with("wicapstacks.status/")
+                || change.key.starts_with("audit-head/")
+                || change.value.as_ref().is_some_and(resolved);
             if escalated && told {
                 continue;
             }
@@ -348,7 +378,9 @@ pub fn no_heartbeats(record: &[Change], from: i64) -> Vec<&Change> {
             && before.get(change.key.as_str()).is_some_and(|b| without_time(b) == without_time(change));
         // An Event goes when its lease has run out: nobody writes that.
         let expiry = change.key.starts_with("events/") && change.value.is_none();
-        if change.revision > from && !heartbeat && !expiry {
+        // Who leads changes when a process dies, however quiet it is.
+        let election = change.key.starts_with("leader/");
+        if change.revision > from && !heartbeat && !expiry && !election {
             found.push(change);
         }
         before.insert(&change.key, change);

@@ -56,10 +56,15 @@ pub struct Scenario {
     pub faults: Vec<(Duration, Fault)>,
     /// After it nothing goes wrong any more.
     pub calm: Duration,
+    /// The longest that a request to the store is on its way, and its answer.
+    pub distance: Duration,
     /// At its n-th write or deed the first life of a process ends: before it or after it.
     pub dies_at_write: Vec<Option<(u64, bool)>>,
     pub dies_at_deed: Vec<Option<(u64, bool)>>,
 }
+
+/// How long a drift is waited for.
+const HOLD_OFFS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
 
 fn pick<T: Clone>(of: &[T]) -> T {
     of[dice::draw(0..of.len())].clone()
@@ -90,13 +95,28 @@ impl Scenario {
         }
         let stack = Self::stack(&names, &programs);
         let calm = between(10_000, 45_000);
-        let mut faults: Vec<(Duration, Fault)> =
-            (0..dice::draw(1..=8)).map(|_| (calm.mul_f64(dice::draw(0.05..0.95)), Self::fault(&names, calm))).collect();
+        let mut faults: Vec<(Duration, Fault)> = Vec::new();
+        for _ in 0..dice::draw(1..=8) {
+            // Half of them come when the last one is just being mended: at once, or after one of the hold-offs.
+            let soon = faults.last().filter(|_| chance(0.5)).map(|(at, _)| *at + pick(&HOLD_OFFS) + between(0, 400));
+            let at = soon.filter(|at| *at < calm).unwrap_or_else(|| calm.mul_f64(dice::draw(0.05..0.95)));
+            faults.push((at, Self::fault(&names, calm)));
+        }
         faults.sort_by_key(|(at, _)| *at);
         let fatal = |most: u64, share: f64| {
             (0..PROCESSES).map(|_| chance(share).then(|| (dice::draw(1..=most), chance(0.5)))).collect()
         };
-        Self { programs, stack, up: chance(0.8), faults, calm, dies_at_write: fatal(60, 0.3), dies_at_deed: fatal(3, 0.2) }
+        let distance = Duration::from_millis(pick(&[0, 1, 10, 100]));
+        Self {
+            programs,
+            stack,
+            up: chance(0.8),
+            faults,
+            calm,
+            distance,
+            dies_at_write: fatal(60, 0.3),
+            dies_at_deed: fatal(3, 0.2),
+        }
     }
 
     /// One in which nothing happens by itself: those services run and serve, and one process watches over them.
@@ -110,6 +130,7 @@ impl Scenario {
             up: true,
             faults: Vec::new(),
             calm: Duration::ZERO,
+            distance: Duration::ZERO,
             dies_at_write: vec![None],
             dies_at_deed: vec![None],
         }
@@ -137,7 +158,7 @@ impl Scenario {
             "defaults": {
                 "maxConcurrent": dice::draw(1..=3_u32),
                 "recovery": {
-                    "holdOff": pick(&["0s", "1s", "5s"]), "resetAfter": "30s",
+                    "holdOff": format!("{}s", pick(&HOLD_OFFS).as_secs()), "resetAfter": "30s",
                     "backoff": {"initial": pick(&["0s", "1s", "5s"]), "max": pick(&["5s", "20s"])},
                 },
             },
@@ -197,11 +218,11 @@ impl Scenario {
     fn weather() -> Weather {
         let share = dice::draw(0.1..0.9);
         let fine = Weather::default();
-        match dice::draw(0..5) {
+        match dice::draw(0..6) {
             0 => Weather { loses: share, ..fine },
             1 => Weather { refuses: share, ..fine },
             2 => Weather { delays: between(10, 3000), ..fine },
-            3 => Weather { strays: share, silent: chance(0.5), ..fine },
+            3 | 4 => Weather { strays: share, silent: chance(0.7), ..fine },
             _ => Weather { silent: true, ..fine },
         }
     }

@@ -43,6 +43,8 @@ pub struct Wire {
     pub process: String,
     pub journal: Journal,
     pub weather: Arc<Mutex<Weather>>,
+    /// The longest that a request is on its way, and its answer.
+    pub distance: Duration,
     /// The process is dead.
     pub dead: CancellationToken,
     /// Breaks every stream that is open; replaced each time.
@@ -58,6 +60,12 @@ impl Wire {
         Client::from_channel(etcd_client::Channel::Custom(BoxCloneSyncService::new(wired)), None)
             .await
             .expect("nothing is connected yet")
+    }
+
+    async fn travel(&self) {
+        if !self.distance.is_zero() {
+            tokio::time::sleep(self.distance.mul_f64(dice::draw(0.0..1.0))).await;
+        }
     }
 }
 
@@ -99,8 +107,10 @@ impl Service<Request<Body>> for Wired {
             if chance(weather.refuses) {
                 return Err("the connection was refused".into());
             }
+            wire.travel().await;
             let strays = writes && chance(weather.strays);
             let response = if strays { stray(inner, request, &wire).await? } else { inner.call(request).await? };
+            wire.travel().await;
             if number > 0 && wire.dies_at == Some((number, false)) {
                 wire.journal.say(&wire.process, &format!("dies after its write {number}"));
                 wire.dead.cancel();

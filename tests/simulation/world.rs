@@ -42,6 +42,9 @@ pub const SETTLES: Duration = Duration::from_secs(20 * 60);
 /// What is at rest may still be written about for that long: a stable spell (30 s in every scenario) comes to its end.
 const AFTERMATH: Duration = Duration::from_secs(35);
 
+/// How long after the end of an action it takes until that has been told.
+const IS_TOLD: Duration = Duration::from_secs(2);
+
 /// And what belonged to a stack that was deleted is collected once a minute.
 const AFTERMATH_OF_A_DELETION: Duration = Duration::from_secs(70);
 
@@ -175,6 +178,7 @@ impl World {
                 process: name.clone(),
                 journal: self.journal.clone(),
                 weather: Arc::clone(&slot.weather),
+                distance: self.scenario.distance,
                 dead: dead.clone(),
                 cut: Arc::clone(&slot.cut),
                 writes: Arc::new(AtomicU64::new(0)),
@@ -234,31 +238,37 @@ impl World {
         let deadline = calm + SETTLES;
         let mut ended = Ended { settled: None, quiet_from: i64::MAX, quiet_at: Duration::MAX, stack: None };
         let mut rest: Option<(Instant, String)> = None;
+        let mut under_way = calm;
         loop {
             sleep(Duration::from_secs(1)).await;
             ended.stack = self.store.api::<WicapStack>().get_opt("wicap").await.expect("nothing is wrong here");
             let now = Instant::now();
+            if !self.nothing_is_under_way().await {
+                under_way = now;
+            }
             let seen = ended.stack.as_ref().filter(|s| self.is_at_rest(s)).map(|s| format!("{:?}", at_rest(s)));
             let aftermath = if self.is_deleted_once() { AFTERMATH_OF_A_DELETION } else { AFTERMATH };
             rest = match (rest, seen) {
                 (Some((since, before)), Some(seen)) if before == seen => Some((since, before)),
                 (_, seen) => {
                     ended.quiet_at = Duration::MAX;
+                    self.journal.say("judge", if seen.is_some() { "is at rest" } else { "is not at rest" });
                     seen.map(|seen| (now, seen))
                 }
             };
-            match &rest {
-                _ if now >= deadline => return ended,
-                None => {}
-                Some((since, _)) => {
-                    if ended.quiet_at == Duration::MAX && now - *since >= aftermath && self.nothing_is_under_way().await {
-                        (ended.quiet_from, ended.quiet_at) = (self.revision().await, self.journal.now());
-                    }
-                    if ended.quiet_at != Duration::MAX && self.journal.now() >= ended.quiet_at + QUIET {
-                        ended.settled = Some(*since - calm);
-                        return ended;
-                    }
+            let Some((since, _)) = rest.as_ref().filter(|_| now < deadline) else {
+                if now >= deadline {
+                    return ended;
                 }
+                continue;
+            };
+            if ended.quiet_at == Duration::MAX && now - *since >= aftermath && now - under_way >= IS_TOLD {
+                (ended.quiet_from, ended.quiet_at) = (self.revision().await, self.journal.now());
+                self.journal.say("judge", "nothing is to happen from now on");
+            }
+            if ended.quiet_at != Duration::MAX && self.journal.now() >= ended.quiet_at + QUIET {
+                ended.settled = Some(*since - calm);
+                return ended;
             }
         }
     }
@@ -413,6 +423,10 @@ fn at_rest(stack: &WicapStack) -> (Option<String>, BTreeMap<String, String>) {
     let escalated =
         status.and_then(|s| condition::get(&s.conditions, condition::ESCALATED)).is_some_and(|c| c.status == "True");
     let status = status.filter(|_| !escalated);
-    let states = status.iter().flat_map(|s| &s.services).map(|s| (s.name.clone(), format!("{:?}", s.state))).collect();
+    let states = status
+        .iter()
+        .flat_map(|s| &s.services)
+        .map(|s| (s.name.clone(), format!("{:?} since {:?}", s.state, s.since)))
+        .collect();
     (stack.metadata.uid.clone(), states)
 }
