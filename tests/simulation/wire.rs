@@ -145,7 +145,7 @@ async fn stray(mut inner: Local, request: Request<Body>, wire: &Wire) -> Result<
         tokio::time::sleep(long).await;
         inner.call(request).await
     });
-    Ok(sent.await??)
+    sent.await?
 }
 
 /// What a body gives.
