@@ -23,13 +23,12 @@ pub mod claim;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::claim::{Claimed, Claims, Look, Question, step, time_limit};
-use super::runtime::{ReconcileError, Sources, lead};
+use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::act::serving::{self, Word};
 use crate::act::{ActError, Actor, Deed, precondition};

@@ -17,6 +17,7 @@ pub mod local_stop;
 pub mod observer;
 pub mod planner;
 pub mod policy;
+mod queue;
 mod runtime;
 pub mod session;
 pub mod soak;

@@ -10,7 +10,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, Notify};
@@ -18,7 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::runtime::{ReconcileError, Sources, lead};
+use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::ActionRun;
 use crate::api::stack::{HEARTBEAT, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};

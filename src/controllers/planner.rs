@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef};
 use tokio_util::sync::CancellationToken;
 
-use super::runtime::{ReconcileError, Sources, lead};
+use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::ActionRun;
 use crate::api::incident::Incident;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use kube::Resource;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef};
 use tokio_util::sync::CancellationToken;
 
-use super::runtime::{ReconcileError, Sources, lead};
+use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::policy::ControlPolicy;
 use crate::api::stack::WicapStack;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  campaign ──▶ lead ──▶ watches ──▶ caches (reflector)
-//!     ▲                    └──▶ queue ──▶ applier: one reconcile an object at a time ──▶ requeue / backoff
+//!     ▲                    └──▶ queue ──▶ one reconcile an object at a time ──▶ requeue / backoff
 //!     └──── lost ◀───────────────────────────┘   (dropped on the spot: a deposed leader does nothing more)
 //! ```
 
@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::runtime::controller::{Action, Config, ReconcileRequest, applier};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::FailureBackoff;
+use super::queue::Queue;
 use crate::api::Object;
 use crate::store::election::{Fence, campaign};
 use crate::store::{Error, Store, WatchParams};
@@ -121,7 +122,7 @@ where
         self.tasks.spawn(async move {
             let mut events = std::pin::pin!(reflector::reflector(writer, events));
             while let Some(Ok(event)) = events.next().await {
-                let related = match &event {
+                let mut related = match &event {
                     Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => relate(object),
                     // What vanished while nobody watched is in no event: everything that might have to do with it is looked at.
                     Event::InitDone if secondary => {
@@ -129,6 +130,8 @@ where
                     }
                     Event::Init | Event::InitDone => Vec::new(),
                 };
+                // A cache has no order of its own, and what is done first must not be chance: a history can be told again.
+                related.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 for object in related {
                     if sender.send(object).is_err() {
                         return;
@@ -138,55 +141,93 @@ where
         });
     }
 
-    /// Reconciles until `ending`, then lets what is under way end.
+    /// Reconciles until `ending`, then lets what is under way end. Several objects side by side, each by one reconcile at a time.
     ///
     /// `reconcile` gets the object as it stands in the cache, and returns when to look again by itself.
     pub(crate) async fn run<Ctx, F, Fut>(self, context: Arc<Ctx>, ending: CancellationToken, reconcile: F)
     where
         Ctx: Send + Sync + 'static,
-        F: Fn(Arc<P>, Arc<Ctx>) -> Fut + Send + Sync + 'static,
+        F: Fn(Arc<P>, Arc<Ctx>) -> Fut,
         Fut: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
     {
-        let Self { receiver, mut tasks, primary, .. } = self;
-        let backoff = Arc::new(FailureBackoff::default());
-        let queue = tokio_stream(receiver)
-            .take_until(ending.cancelled_owned())
-            .map(|object| Ok::<_, std::convert::Infallible>(ReconcileRequest::from(object)));
-        let on_failure = {
-            let backoff = Arc::clone(&backoff);
-            move |object: Arc<P>, error: &ReconcileError, _: Arc<Ctx>| {
-                let wait = backoff.failed(object.name());
-                // A cache that lags behind a write, our own or another's, is the rule and not trouble.
-                if matches!(error, ReconcileError::Store(Error::Conflict { .. })) {
-                    tracing::debug!(kind = %P::kind(&()), name = object.name(), %error, ?wait, "a reconcile came too early");
-                } else {
-                    tracing::warn!(kind = %P::kind(&()), name = object.name(), %error, ?wait, "a reconcile failed");
-                }
-                Action::requeue(wait)
-            }
-        };
-        let reconcile = Arc::new(reconcile);
-        let reconcile = move |object: Arc<P>, context: Arc<Ctx>| {
-            let (reconcile, backoff) = (Arc::clone(&reconcile), Arc::clone(&backoff));
-            Box::pin(async move {
-                let name = object.name().to_owned();
-                let action = reconcile(object, context).await?;
-                backoff.succeeded(&name);
-                Ok::<_, ReconcileError>(action)
-            })
-        };
-        let run = applier(reconcile, on_failure, context, primary, queue, Config::default());
-        let run = run.for_each(|_| std::future::ready(()));
+        let Self { mut receiver, tasks: mut watches, primary, .. } = self;
         tokio::select! {
-            () = run => {}
-            // Watches never end; one that did has panicked, and the controller would be blind without it.
-            _ = tasks.join_next() => {}
+            biased;
+            () = ending.cancelled() => return,
+            ready = primary.wait_until_ready() => if ready.is_err() { return },
         }
+        let (backoff, mut queue, mut running) = (FailureBackoff::default(), Queue::default(), JoinSet::new());
+        loop {
+            while let Some(name) = queue.take(Instant::now()) {
+                let Some(object) = primary.get(&ObjectRef::new(&name)) else {
+                    queue.done(&name);
+                    continue;
+                };
+                let reconciled = reconcile(object, Arc::clone(&context));
+                running.spawn(async move { (name, reconciled.await) });
+            }
+            let next = queue.next();
+            tokio::select! {
+                biased;
+                () = ending.cancelled() => break,
+                // Watches never end; one that did has panicked, and the controller would be blind without it.
+                _ = watches.join_next() => return,
+                Some(object) = receiver.recv() => queue.add(object.name, Instant::now()),
+                Some(done) = running.join_next() => {
+                    let (name, done) = match done {
+                        Ok(done) => done,
+                        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+                        // The runtime is shutting down.
+                        Err(_) => return,
+                    };
+                    queue.done(&name);
+                    let again = match done {
+                        Ok(Action { again }) => {
+                            backoff.succeeded(&name);
+                            again
+                        }
+                        Err(error) => Some(failed::<P>(&backoff, &name, &error)),
+                    };
+                    // What is too far away for a clock is never.
+                    if let Some(at) = again.and_then(|wait| Instant::now().checked_add(wait)) {
+                        queue.add(name, at);
+                    }
+                }
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
     }
 }
 
-fn tokio_stream<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> {
-    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+/// Says why a reconcile failed. Returns when to try again.
+fn failed<P: Object>(backoff: &FailureBackoff, name: &str, error: &ReconcileError) -> Duration {
+    let wait = backoff.failed(name);
+    // A cache that lags behind a write, our own or another's, is the rule and not trouble.
+    if matches!(error, ReconcileError::Store(Error::Conflict { .. })) {
+        tracing::debug!(kind = %P::kind(&()), name, %error, ?wait, "a reconcile came too early");
+    } else {
+        tracing::warn!(kind = %P::kind(&()), name, %error, ?wait, "a reconcile failed");
+    }
+    wait
+}
+
+/// When an object is to be looked at again without a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Action {
+    again: Option<Duration>,
+}
+
+impl Action {
+    /// After that time.
+    pub(crate) fn requeue(after: Duration) -> Self {
+        Self { again: Some(after) }
+    }
+
+    /// Not before something changes.
+    pub(crate) fn await_change() -> Self {
+        Self { again: None }
+    }
 }
 
 /// Why a reconcile failed. All are tried again.

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use kube::Resource;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::runtime::{ReconcileError, Sources, lead};
+use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::ActionRun;
 use crate::api::session::{ControlSession, ControlSessionStatus, Mode, SessionPhase};

@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::runtime::{ReconcileError, Sources, lead};
+use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::soak::{CheckFailure, CheckRecord, KEPT_FAILURES, SoakPhase, SoakRun, SoakRunStatus, Verdict};
 use crate::api::stack::WicapStack;

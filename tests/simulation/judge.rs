@@ -138,10 +138,19 @@ impl Judge {
             if let Some(record) = change.value.as_ref().filter(|_| change.key.starts_with("audit/control/")) {
                 self.leads(change.revision, record);
             }
+            let of_action = ["actionruns/", "actionruns.status/"].iter().find_map(|half| change.key.strip_prefix(half));
+            if let Some(name) = of_action.filter(|_| change.value.is_some()) {
+                let tells =
+                    |record: &Value| text(record, "/object/kind") == "ActionRun" && text(record, "/object/name") == name;
+                let records = together.iter().filter(|c| c.key.starts_with("audit/"));
+                if !records.flat_map(|c| &c.value).any(tells) {
+                    self.fail(change.revision, format!("{} is changed without a record", change.key));
+                }
+            }
             if let (Some(name), Some(status)) = (change.key.strip_prefix("actionruns.status/"), &change.value) {
                 let before = self.value(&change.key).map(|v| text(v, "/phase").to_owned()).unwrap_or_default();
                 if text(status, "/phase") == "Running" && before != "Running" {
-                    self.claim(change.revision, name, status, together);
+                    self.claim(change.revision, name, status);
                 }
                 let last = ["Succeeded", "Failed", "Denied", "Interrupted", "Shadowed"];
                 if last.contains(&before.as_str()) && text(status, "/phase") != before {
@@ -248,7 +257,7 @@ impl Judge {
     }
 
     /// An action is claimed.
-    fn claim(&mut self, revision: i64, name: &str, status: &Value, together: &[Change]) {
+    fn claim(&mut self, revision: i64, name: &str, status: &Value) {
         let Some(run) = self.value(&format!("actionruns/{name}")).cloned() else {
             return self.fail(revision, format!("{name} is claimed, and nobody asked for it"));
         };
@@ -273,9 +282,6 @@ impl Judge {
         let leader = self.now.get("leader/actuator.here").map(|c| c.created);
         if leader.is_none() || token != leader {
             self.fail(revision, format!("{name} is claimed with token {token:?} while the leader's is {leader:?}"));
-        }
-        if !together.iter().any(|c| c.key.starts_with("audit")) {
-            self.fail(revision, format!("{name} is claimed without a record"));
         }
         let spec = self.value(&format!("wicapstacks/{stack}")).cloned().unwrap_or_default();
         let most = spec.pointer("/spec/defaults/maxConcurrent").and_then(Value::as_u64).unwrap_or(1);

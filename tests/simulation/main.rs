@@ -6,6 +6,7 @@
 //! ```
 //!
 //! - `WICAP_HISTORIES=N`: how many histories are tried (default 12); `WICAP_FIRST_SEED=N`: from which seed on
+//! - `WICAP_TWICE=N`: how many are told twice (default 5), to see that they are the same
 //! - `WICAP_SEED=N`: only that one, with its trace: `WICAP_SEED=7 cargo test --test simulation -- --nocapture histories`
 
 mod docker;
@@ -122,7 +123,7 @@ fn histories() {
 #[test]
 fn a_seed_always_tells_the_same_history() {
     let directory = directory();
-    for seed in 1..=5 {
+    for seed in 1..=number("WICAP_TWICE").unwrap_or(5) {
         let (first, second) = (tell(seed, directory.path()), tell(seed, directory.path()));
         for (n, (a, b)) in first.trace.iter().zip(&second.trace).enumerate() {
             assert_eq!(a, b, "seed {seed}, line {n}, after\n{}", first.trace[n.saturating_sub(20)..n].join("\n"));

@@ -27,7 +27,7 @@ fn an_hour_of_health_costs_heartbeats_and_changes_nothing() {
     let services: Vec<Value> = programs.iter().map(|(name, port, _)| probed(name, *port)).collect();
     let programs = programs.map(|(name, port, checked)| (name.to_owned(), program(port, checked))).into();
     paused(1).block_on(async {
-        let world = World::begin(Scenario::quiet(programs, &services, &json!({})), directory.path()).await;
+        let world = Box::pin(World::begin(Scenario::quiet(programs, &services, &json!({})), directory.path())).await;
         sleep(BEGINNING).await;
         let (from, deeds) = (world.revision().await, world.journal.deeds().len());
         sleep(Duration::from_secs(3600)).await;
@@ -61,7 +61,7 @@ fn what_crashed_for_want_of_a_dependency_serves_within_a_second_of_its_return() 
     for hands in [1, 3] {
         let scenario = Scenario::quiet(programs.clone(), &services, &json!({"maxConcurrent": hands}));
         paused(7).block_on(async {
-            let world = World::begin(scenario, directory.path()).await;
+            let world = Box::pin(World::begin(scenario, directory.path())).await;
             sleep(BEGINNING).await;
             world.docker.kill("base");
             for dependent in dependents {
