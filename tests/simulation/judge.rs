@@ -186,7 +186,8 @@ impl Judge {
         let (controller, process) = (text(record, "/actor/name").to_owned(), text(record, "/actor/process"));
         let leader = self.value(&format!("leader/{controller}")).and_then(Value::as_str);
         if leader != Some(process) {
-            let what = format!("{process} writes as the {controller} while {leader:?} leads: {}", text(record, "/object"));
+            let what =
+                format!("{process} writes as the {controller} while {leader:?} leads: {}", text(record, "/object/name"));
             self.fail(revision, what);
         }
     }
@@ -244,9 +245,9 @@ impl Judge {
             self.fail(revision, format!("{name} is asked for on a look of {observed}, and {other} ended at {ended}"));
         }
         let Some(since) = time(run, "/spec/cause/since") else { return };
-        let serves = ["NotRunning", "Missing", "Unhealthy", "Paused", "Restarting"];
+        let down = ["NotRunning", "Missing", "Unhealthy", "Paused", "Restarting"];
         let well = self.well.get(&(stack.to_owned(), target.to_owned())).and_then(|w| w.long);
-        if let Some(well) = well.filter(|well| serves.contains(&text(run, "/spec/cause/drift")) && since < *well) {
+        if let Some(well) = well.filter(|well| down.contains(&text(run, "/spec/cause/drift")) && since < *well) {
             self.fail(revision, format!("{name} is about a drift since {since}, and {target} was well from {well} on"));
         }
         let spec = self.value(&format!("wicapstacks/{stack}")).cloned().unwrap_or_default();

@@ -42,11 +42,11 @@ pub const SETTLES: Duration = Duration::from_secs(20 * 60);
 /// What is at rest may still be written about for that long: a stable spell (30 s in every scenario) comes to its end.
 const AFTERMATH: Duration = Duration::from_secs(35);
 
-/// How long after the end of an action it takes until that has been told.
-const IS_TOLD: Duration = Duration::from_secs(2);
-
 /// And what belonged to a stack that was deleted is collected once a minute.
 const AFTERMATH_OF_A_DELETION: Duration = Duration::from_secs(70);
+
+/// How long after the end of an action it takes until that has been told.
+const IS_TOLD: Duration = Duration::from_secs(2);
 
 /// What does nothing for that long after it has settled: longer than a heartbeat and three resyncs.
 const QUIET: Duration = Duration::from_secs(45);
@@ -256,12 +256,10 @@ impl World {
                     seen.map(|seen| (now, seen))
                 }
             };
-            let Some((since, _)) = rest.as_ref().filter(|_| now < deadline) else {
-                if now >= deadline {
-                    return ended;
-                }
-                continue;
-            };
+            if now >= deadline {
+                return ended;
+            }
+            let Some((since, _)) = &rest else { continue };
             if ended.quiet_at == Duration::MAX && now - *since >= aftermath && now - under_way >= IS_TOLD {
                 (ended.quiet_from, ended.quiet_at) = (self.revision().await, self.journal.now());
                 self.journal.say("judge", "nothing is to happen from now on");

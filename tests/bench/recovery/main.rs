@@ -2,7 +2,8 @@
 //! and by monit.
 //!
 //! Each has a compose project of its own, all of the same file, and they are hurt in turn. By hand means: the one call that mends it, made at
-//! once through the same client, from the engine's event, or where there is none from the call, until it serves: the floor. wicap's ratio to it counts from the moment that it can know: the
+//! once through the same client, from the engine's event, or where there is none from the call, until it serves: the floor.
+//! wicap's ratio to it counts from the moment that it can know: the
 //! engine's event, or for what has no event, the status in which the probe's verdict stands.
 //!
 //! `recovery [TRIALS] [FAULT…]`: a fault is named by a part of its name.
