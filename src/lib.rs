@@ -11,6 +11,7 @@
 //! - [`store`]: keys, typed access, watches, leader election, fenced transactions, over the etcd v3 API.
 //! - [`observe`]: what is true: containers, compose configuration, probes.
 //! - [`plan`]: pure decisions: drift, ladder, authorisation.
+//! - [`soak`]: what a soak run records, and what follows from it: verdict and report.
 //! - [`act`]: the allowlisted actions and their verification.
 //! - [`audit`]: redaction of what is stored, logged or shown; whether the audit log is whole.
 //! - [`clock`], [`dice`]: the one source of time and the one of chance, so that a test can hold both.
@@ -18,7 +19,7 @@
 //! - [`controllers`]: one file a reconciler.
 //! - [`cli`]: `wicapctl`, one file a verb.
 //!
-//! Imports run one way: api ← store, plan ← observe, act, audit ← controllers ← the binaries.
+//! Imports run one way: api ← store, plan ← soak, observe, act, audit ← controllers ← the binaries.
 
 pub mod act;
 pub mod api;
@@ -29,5 +30,6 @@ pub mod controllers;
 pub mod dice;
 pub mod observe;
 pub mod plan;
+pub mod soak;
 pub mod stop_file;
 pub mod store;

@@ -92,7 +92,7 @@ impl Cluster {
 
     /// Identity of the process that leads, once one that lives does.
     async fn leader(&self, controller: &str) -> String {
-        let of_host = matches!(controller, "observer" | "actuator");
+        let of_host = matches!(controller, "observer" | "actuator" | "soak");
         let key = format!("/wicap.dev/leader/{controller}{}", if of_host { ".localhost" } else { "" });
         let mut client = self.client.clone();
         let held = client.get(key.as_str(), None).await.unwrap();

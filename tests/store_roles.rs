@@ -264,7 +264,7 @@ fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
         ("leader/planner", "planner"),
         ("leader/session", "session"),
         ("leader/policy", "policy"),
-        ("leader/soak", "soak"),
+        ("leader/soak.here", "soak"),
         ("leader/audit", "audit"),
         ("leader/gc", "gc"),
         ("anything/else", ""),
@@ -284,8 +284,11 @@ fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
     all.extend(statuses);
     let mut all: Vec<(String, &str)> = all.into_iter().map(|(key, who)| (key.to_owned(), who)).collect();
     for kind in kinds() {
-        let made = matches!(kind.plural, "actionruns" | "incidents");
-        let who = if made { "operator planner gc" } else { "operator gc" };
+        let who = match kind.plural {
+            "actionruns" => "operator planner soak gc",
+            "incidents" => "operator planner gc",
+            _ => "operator gc",
+        };
         all.push((format!("{}/a", kind.plural), who));
     }
     let mut all: Vec<_> = all.into_iter().map(|(key, who)| (format!("/wicap.dev/{key}"), who)).collect();

@@ -1,21 +1,37 @@
 //! SoakRun: a long supervised run with a verdict that follows from what was recorded.
+//!
+//! # Layout
+//! - `phases`: what a run does before and after it soaks
+//! - `check`: what is asked of the stack meanwhile
+//! - `criteria`: what must have been shown in the end
+//! - [`formula`]: the numbers that criteria are about
+//! - `status`: what it has come to
 
-use std::collections::HashSet;
+mod check;
+mod criteria;
+pub mod formula;
+mod phases;
+mod status;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stack::rules::validate_http;
-use super::stack::{HttpGet, Maintenance};
 use super::validate::{Check, quoted};
-use super::{Duration, Object, Time, Violation};
+use super::{Duration, Object, Violation};
+
+pub use check::SoakCheck;
+use check::validate_checks;
+pub use criteria::{Criteria, Criterion, Leaks};
+pub use phases::{PhaseSpec, Phases, SoakStep};
+pub use status::{
+    CheckFailure, CheckRecord, EvidenceStatus, KEPT_FAILURES, RestartRecord, SoakPhase, SoakRunStatus, Verdict,
+};
 
 /// A stack is brought up, runs for a time under checks on a schedule, and gets a verdict.
 ///
-/// Everything needed to go on is in the status, so that any controller may be killed at any moment and the run continues with
-/// the clock it had.
+/// Everything needed to go on is in the status and in the recorded evidence that it names, so that any controller may be killed at
+/// any moment and the run continues with the clock it had.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "wicap.dev",
@@ -37,19 +53,45 @@ use super::{Duration, Object, Time, Violation};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+// Each is a wish of its own that an operator can have.
+#[allow(clippy::struct_excessive_bools)]
 pub struct SoakRunSpec {
     /// Name of the WicapStack.
     pub stack: String,
     /// How long the stack is soaked once it is up.
     pub duration: Duration,
-    /// How long the stack may take to come up. When it does not, the verdict is Failed.
+    /// Name of the ControlSession in which the run's own steps are asked for. Needed where a phase has steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What the run does before and after it soaks.
+    #[serde(default)]
+    pub phases: Phases,
+    /// How long the stack may take to serve, where `phases.warmup` has no deadline. When it does not, the verdict is Failed.
     #[serde(default = "two_minutes")]
     pub startup_timeout: Duration,
     /// What is asked of the stack, each check on its own schedule. At least one.
     pub checks: Vec<SoakCheck>,
+    /// What is measured.
+    #[serde(default)]
+    pub samples: Samples,
     /// What the run must have shown.
     #[serde(default)]
     pub criteria: Criteria,
+    /// What becomes of a drift while soaking.
+    #[serde(default)]
+    pub during_soak: DuringSoak,
+    /// Name of an earlier run that passed and was promoted (`wicapctl soak promote`); expressions compare with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// True: others may take this run for their baseline. Set by `wicapctl soak promote`, of a run that has passed.
+    #[serde(default)]
+    pub promoted: bool,
+    /// True: a run that has not begun waits.
+    #[serde(default)]
+    pub suspend: bool,
+    /// True ends the soak early: every check is made once more, and the verdict is given on what is there.
+    #[serde(default)]
+    pub finish: bool,
     /// True ends the run early with the verdict Aborted.
     #[serde(default)]
     pub abort: bool,
@@ -59,170 +101,37 @@ fn two_minutes() -> Duration {
     std::time::Duration::from_secs(120).into()
 }
 
-/// One check. The first is due when the soak begins, the last at its very end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SoakCheck {
-    /// Its name, unique in the run.
-    pub name: String,
-    /// Passes when a GET answers with an expected status.
-    pub http_get: HttpGet,
-    /// Time from one check to the next.
-    pub period: Duration,
-    /// Time after which an unanswered check has failed.
-    #[serde(default = "five_seconds")]
-    pub timeout: Duration,
-}
-
-fn five_seconds() -> Duration {
-    std::time::Duration::from_secs(5).into()
-}
-
-/// What a run must have shown. Every bound is checked; one that does not hold makes the verdict Failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Criteria {
-    /// Least share of passed results of each check, 0 to 1. A check without any result fails the run whatever this says.
-    #[serde(default = "all_of_them")]
-    pub min_pass_rate: f64,
-    /// The most restarts of all services together, by whomever, while soaking; not judged when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_restarts: Option<u32>,
-}
-
-fn all_of_them() -> f64 {
-    1.0
-}
-
-impl Default for Criteria {
-    fn default() -> Self {
-        Self { min_pass_rate: 1.0, max_restarts: None }
-    }
-}
-
-/// How far a run is and what it has shown.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SoakRunStatus {
-    /// Generation of the spec this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Where in its life it is.
-    #[serde(default)]
-    pub phase: SoakPhase,
-    /// When Startup began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
-    /// When Soaking began; every schedule counts from here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub soaking_since: Option<Time>,
-    /// When it completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Time>,
-    /// Share of the soak that is over, as `40%`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<String>,
-    /// What each check has shown so far.
-    #[serde(default)]
-    pub checks: Vec<CheckRecord>,
-    /// How often each service was restarted while soaking.
-    #[serde(default)]
-    pub restarts: Vec<RestartRecord>,
-    /// The one word at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
-    /// Why, one line for each criterion that decided.
-    #[serde(default)]
-    pub reasons: Vec<String>,
-    /// Complete.
-    #[serde(default)]
-    pub conditions: Vec<Condition>,
-    /// Until when the stack is as the run wants it, and why: that is no drift.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maintenance: Option<Maintenance>,
-    /// What it waits for, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-/// Where a run is in its life.
+/// What becomes of a drift while soaking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum SoakPhase {
-    /// Not begun.
+pub enum DuringSoak {
+    /// It is mended as ever, by the stack's ladders under a session; what was done counts against the criteria.
     #[default]
-    Pending,
-    /// Waiting for the stack to be Available.
-    Startup,
-    /// Running under its checks.
-    Soaking,
-    /// Over; there is a verdict.
-    Completed,
+    Recover,
+    /// It is left as it is, so that it can be looked at.
+    Observe,
+    /// It is left as it is, and the run ends with the verdict Failed.
+    Abort,
 }
 
-/// The one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Verdict {
-    /// Every criterion holds.
-    Passed,
-    /// A criterion does not hold, or the stack did not come up.
-    Failed,
-    /// Ended early by an operator.
-    Aborted,
-    /// The run itself could not be carried out.
-    Error,
-}
-
-/// What a check has shown. Counts and the last results only: the size does not grow with the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CheckRecord {
-    /// Its name in the spec.
-    pub name: String,
-    /// Results that passed.
-    #[serde(default)]
-    pub passed: u32,
-    /// Results that failed.
-    #[serde(default)]
-    pub failed: u32,
-    /// Checks that were due while no controller ran. They count as neither passed nor failed, and are shown.
-    #[serde(default)]
-    pub missed: u32,
-    /// Number of the next check: it is due at `soakingSince + next * period`, the last one at the end.
-    #[serde(default)]
-    pub next: u32,
-    /// The last failures, at most [`KEPT_FAILURES`].
-    #[serde(default)]
-    pub failures: Vec<CheckFailure>,
-}
-
-/// Failures kept of each check: enough to see a pattern, few enough to keep the object small.
-pub const KEPT_FAILURES: usize = 20;
-
-/// One failed check.
+/// What is measured of each container, beside the numbers that the stack's probes capture: its memory (`ui/memory`, bytes without what
+/// the kernel can drop), processor (`ui/cpu`, cores), network (`ui/network.received` and `.sent`, bytes a second) and disk
+/// (`ui/disk.read` and `.written`, bytes a second). A captured number is `ui/` and its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CheckFailure {
-    /// When.
-    pub at: Time,
-    /// What was seen.
-    pub message: String,
+pub struct Samples {
+    /// Time from one sample to the next, 1 s to 1 h.
+    #[serde(default = "fifteen_seconds")]
+    pub interval: Duration,
 }
 
-/// How often a service was restarted while soaking.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RestartRecord {
-    /// The service.
-    pub service: String,
-    /// Its container's id when last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_id: Option<String>,
-    /// When that container had last started, when last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
-    /// Starts seen since the soak began.
-    #[serde(default)]
-    pub count: u32,
+fn fifteen_seconds() -> Duration {
+    std::time::Duration::from_secs(15).into()
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self { interval: fifteen_seconds() }
+    }
 }
 
 impl Object for SoakRun {
@@ -231,49 +140,66 @@ impl Object for SoakRun {
         let mut check = Check::new();
         check.object_name("spec.stack", &spec.stack);
         check.positive("spec.duration", spec.duration);
-        check.positive("spec.startupTimeout", spec.startup_timeout);
         check.that(
-            !spec.checks.is_empty(),
-            "spec.checks",
-            "an empty list",
-            "at least one check: nothing asked proves nothing",
+            spec.duration.to_std() <= LONGEST,
+            "spec.duration",
+            format!("\"{}\"", spec.duration),
+            "a duration of at most 30 days",
         );
-        let mut seen = HashSet::new();
-        for (i, c) in spec.checks.iter().enumerate() {
-            let path = format!("spec.checks[{i}]");
-            check.service(&format!("{path}.name"), &c.name);
-            check.that(
-                seen.insert(c.name.as_str()),
-                format!("{path}.name"),
-                format!("{} a second time", quoted(&c.name)),
-                "each check once",
-            );
-            validate_http(&mut check, &format!("{path}.httpGet"), &c.http_get, c.timeout);
-            check.that(
-                c.http_get.capture.is_empty(),
-                format!("{path}.httpGet.capture"),
-                format!("{} captures", c.http_get.capture.len()),
-                "none: a check keeps no samples, a stack's probe does",
-            );
-            check.that(
-                c.period.to_std() >= std::time::Duration::from_secs(1),
-                format!("{path}.period"),
-                format!("\"{}\"", c.period),
-                "a duration of \"1s\" or more",
-            );
-            check.positive(&format!("{path}.timeout"), c.timeout);
+        if let Some(session) = &spec.session {
+            check.object_name("spec.session", session);
         }
-        let rate = spec.criteria.min_pass_rate;
-        check.that((0.0..=1.0).contains(&rate), "spec.criteria.minPassRate", rate.to_string(), "a number from 0 to 1");
+        spec.phases.validate(&mut check, spec.session.is_some());
+        check.positive("spec.startupTimeout", spec.startup_timeout);
+        validate_checks(&mut check, &spec.checks);
+        let interval = spec.samples.interval.to_std();
+        check.that(
+            (std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(3600)).contains(&interval),
+            "spec.samples.interval",
+            format!("\"{}\"", spec.samples.interval),
+            "a duration from \"1s\" to \"1h\"",
+        );
+        spec.criteria.validate(&mut check, spec.baseline.is_some());
+        if let Some(baseline) = &spec.baseline {
+            check.object_name("spec.baseline", baseline);
+            check.that(
+                *baseline != self.name(),
+                "spec.baseline",
+                quoted(baseline),
+                "another run: none is compared with itself",
+            );
+        }
         check.finish()
     }
 
     fn validate_update(&self, old: &Self) -> Vec<Violation> {
         let mut check = Check::new();
-        let mut allowed = old.spec.clone();
-        allowed.abort = self.spec.abort;
-        check.that(self.spec == allowed, "spec", "a change", "no change but to abort: a run's plan is immutable");
-        check.that(!old.spec.abort || self.spec.abort, "spec.abort", "false", "true: an aborted run does not come back");
+        let now = &self.spec;
+        let allowed = SoakRunSpec {
+            abort: now.abort,
+            finish: now.finish,
+            suspend: now.suspend,
+            promoted: now.promoted,
+            ..old.spec.clone()
+        };
+        check.that(
+            *now == allowed,
+            "spec",
+            "a change",
+            "no change but to abort, finish, suspend and promoted: a run's plan is immutable",
+        );
+        check.that(!old.spec.abort || now.abort, "spec.abort", "false", "true: an aborted run does not come back");
+        check.that(!old.spec.finish || now.finish, "spec.finish", "false", "true: a finished run does not go on");
+        let passed = old.status.as_ref().is_some_and(|s| s.verdict == Some(Verdict::Passed));
+        check.that(
+            !now.promoted || old.spec.promoted || passed,
+            "spec.promoted",
+            "true",
+            "false: only a run that has passed can be a baseline",
+        );
         check.finish()
     }
 }
+
+/// The longest soak: what is drawn and judged stays in memory for it.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);

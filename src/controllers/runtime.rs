@@ -239,6 +239,9 @@ pub(crate) enum ReconcileError {
     /// The engine or Compose, when the action was about to be claimed.
     #[error(transparent)]
     Act(#[from] crate::act::ActError),
+    /// The recorded evidence of a soak run.
+    #[error(transparent)]
+    Journal(#[from] crate::soak::journal::JournalError),
 }
 
 impl From<super::actuator::claim::Error> for ReconcileError {

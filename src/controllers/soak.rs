@@ -1,44 +1,74 @@
-//! Soak controller: waits until the stack is up, makes the checks on their schedule, and gives the verdict that follows from what
-//! was recorded. It takes no action itself: bringing the stack up is the planner's work, under the session that permits it.
+//! Soak controller: carries runs out. What a run is to do next is decided in [`crate::soak::course`], what it has shown is added up in
+//! [`crate::soak::evidence`]; here records are written, checks and samples are sent out, and the status is told.
 //!
-//! Pending → Startup (until the stack is Available) → Soaking (checks, restarts) → Completed (verdict).
+//! It acts on a stack only by asking for actions, under the run's session. It is elected per host: it measures the containers of its host
+//! and keeps the evidence in that host's data directory.
 
-use std::sync::Arc;
+mod errand;
+mod work;
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
 use kube::runtime::reflector::{self, ObjectRef};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::planner::STACK_LABEL;
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
-use crate::api::soak::{CheckFailure, CheckRecord, KEPT_FAILURES, SoakPhase, SoakRun, SoakRunStatus, Verdict};
+use crate::api::action::{ActionRun, ActionRunSpec};
+use crate::api::session::ControlSession;
+use crate::api::soak::{EvidenceStatus, SoakPhase, SoakRun, SoakRunStatus, Verdict};
 use crate::api::stack::WicapStack;
-use crate::api::{Object, Time, after, condition, elapsed, reason};
-use crate::observe::probe::ask_http;
-use crate::plan::drift::is_stale;
-use crate::plan::soak::{count_restarts, due, duration, last_check, progress, take_due, verdict};
+use crate::api::{API_VERSION, Object, Time, condition, elapsed, reason};
+use crate::soak::course::{self, Move, Scene};
+use crate::soak::evidence::Evidence;
+use crate::soak::journal;
+use crate::soak::judge::judge;
+use crate::soak::record::What;
+use crate::soak::schedule::progress;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
+use work::Work;
+
+/// The longest that the status says nothing new of a run that goes on as planned: records are on disk at once, and three days of a
+/// status every minute are 4,320 writes.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs the soak controller until `shutdown`.
 pub async fn run(context: Context, shutdown: CancellationToken) {
-    let name = Controller::Soak.as_str();
-    lead(&context.store, name, &context.identity, &shutdown, |fence, ending| {
+    let name = format!("{}.{}", Controller::Soak, context.host);
+    lead(&context.store, &name, &context.identity, &shutdown, |fence, ending| {
         let context = context.clone();
         async move {
             let mut sources = Sources::<SoakRun>::new(&context.store);
             let runs = sources.primary();
-            let stacks = sources.watch::<WicapStack>(move |stack| {
-                let running = |r: &SoakRun| {
-                    r.spec.stack == stack.name() && r.status.as_ref().is_none_or(|s| s.phase != SoakPhase::Completed)
-                };
-                runs.state().iter().filter(|r| running(r)).map(|r| ObjectRef::from_obj(r.as_ref())).collect()
-            });
-            if stacks.wait_until_ready().await.is_err() {
+            let under_way = move |stack: &str| -> Vec<ObjectRef<SoakRun>> {
+                let runs = runs.state();
+                let runs = runs.iter().filter(|r| r.spec.stack == stack && !is_completed(r));
+                runs.map(|r| ObjectRef::from_obj(r.as_ref())).collect()
+            };
+            let of_stack = under_way.clone();
+            let stacks = sources.watch::<WicapStack>(move |stack| of_stack(stack.name()));
+            let of_session = under_way.clone();
+            let sessions = sources.watch::<ControlSession>(move |session| of_session(&session.spec.stack));
+            let actions = sources.watch::<ActionRun>(move |action| under_way(&action.spec.stack));
+            let ready = async {
+                stacks.wait_until_ready().await?;
+                sessions.wait_until_ready().await?;
+                actions.wait_until_ready().await
+            };
+            if ready.await.is_err() {
                 return;
             }
-            let recorder = Recorder::new(context.store.clone(), name, &context.host);
-            let controller = Arc::new(Soaks { context, fence, recorder, stacks });
+            let recorder = Recorder::new(context.store.clone(), Controller::Soak.as_str(), &context.host);
+            let (runs, waker) = (sources.primary(), sources.waker());
+            let works = Mutex::default();
+            let controller = Arc::new(Soaks { context, fence, recorder, runs, stacks, sessions, actions, waker, works });
             sources.run(controller, ending, |run, controller| async move { controller.reconcile(&run).await }).await;
         }
     })
@@ -49,173 +79,274 @@ struct Soaks {
     context: Context,
     fence: Fence,
     recorder: Recorder,
+    runs: reflector::Store<SoakRun>,
     stacks: reflector::Store<WicapStack>,
+    sessions: reflector::Store<ControlSession>,
+    actions: reflector::Store<ActionRun>,
+    waker: mpsc::UnboundedSender<ObjectRef<SoakRun>>,
+    /// The runs that are under way here, by uid.
+    works: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Work>>>>,
+}
+
+fn is_completed(run: &SoakRun) -> bool {
+    run.status.as_ref().is_some_and(|s| s.phase == SoakPhase::Completed)
 }
 
 impl Soaks {
     async fn reconcile(&self, run: &SoakRun) -> Result<Action, ReconcileError> {
-        let now = self.context.store.clock().now();
-        let before = run.status.clone().unwrap_or_default();
-        if before.phase == SoakPhase::Completed {
+        let Some(uid) = run.meta().uid.clone().filter(|_| !is_completed(run)) else {
+            self.forget();
+            return Ok(Action::await_change());
+        };
+        let stack = self.stacks.get(&ObjectRef::new(&run.spec.stack));
+        let is_ours = stack.as_ref().is_none_or(|s| s.spec.host == self.context.host)
+            && run.status.iter().flat_map(|s| &s.evidence).all(|e| e.host == self.context.host);
+        if !is_ours {
             return Ok(Action::await_change());
         }
-        let stack = self.stacks.get(&ObjectRef::new(&run.spec.stack));
+        let told = run.status.as_ref().and_then(|s| s.evidence.as_ref());
+        if told.is_none() && (stack.is_none() || run.spec.suspend) && !run.spec.abort {
+            return self.wait_to_begin(run, stack.as_deref()).await;
+        }
+        let work = match self.work(run, &uid, told).await {
+            Ok(work) => work,
+            Err(error @ journal::JournalError::Locked { .. }) => return Err(error.into()),
+            Err(error) => return self.give_up(run, &error).await,
+        };
+        let mut work = work.lock().await;
+        match self.go_on(run, stack.as_deref(), &mut work).await {
+            Err(error @ ReconcileError::Journal(_)) => {
+                // What is on disk is read again: it is what counts.
+                self.lock().remove(&uid);
+                Err(error)
+            }
+            other => other,
+        }
+    }
+
+    /// One look at a run that is under way.
+    async fn go_on(&self, run: &SoakRun, stack: Option<&WicapStack>, work: &mut Work) -> Result<Action, ReconcileError> {
+        let now = self.context.store.clock().now();
+        let session = run.spec.session.as_ref().and_then(|name| self.sessions.get(&ObjectRef::new(name)));
+        let cached = self.actions.state();
+        let actions: Vec<ActionRun> =
+            cached.iter().filter(|a| a.spec.stack == run.spec.stack).map(|a| a.as_ref().clone()).collect();
+        work.collect(run, now)?;
+        work.note_actions(run, &actions, now)?;
+        let waited = loop {
+            if work.evidence.phase() == SoakPhase::Soaking {
+                work.note_starts(stack, now)?;
+            }
+            let (baseline_problem, told) =
+                (self.baseline(run).err(), run.status.as_ref().map(|s| s.phase).unwrap_or_default());
+            let scene = Scene {
+                run,
+                stack,
+                session: session.as_deref(),
+                baseline_problem,
+                actions: &actions,
+                warm: &work.warm,
+                is_told: told == work.evidence.phase(),
+                now,
+            };
+            match course::next(&scene, &work.evidence) {
+                Move::Record(what) => {
+                    let begins_soaking = matches!(what, What::Phase { phase: SoakPhase::Soaking });
+                    work.record(now, what)?;
+                    if begins_soaking && let Some(stack) = stack {
+                        let images = errand::images(&self.context.engine, stack).await;
+                        work.record(now, What::Images { images })?;
+                    }
+                }
+                Move::Ask(asked) => {
+                    let (name, spec) = *asked;
+                    self.ask(run, &name, spec).await?;
+                    break (None, None);
+                }
+                Move::Wait { message, until } => break (message, until),
+            }
+        };
+        let (message, until) = waited;
+        let due = work.send_out(run, stack, &self.context, &self.waker, now);
+        self.tell(run, work, message, now).await?;
+        let at = [until, due].into_iter().flatten().min();
+        Ok(at.map_or_else(Action::await_change, |at| Action::requeue(elapsed(now, at))))
+    }
+
+    /// Asks for a step of the run. Whoever finds it there already has asked before.
+    async fn ask(&self, run: &SoakRun, name: &str, spec: ActionRunSpec) -> Result<(), ReconcileError> {
+        let mut action = ActionRun::new(name, spec);
+        let meta = action.meta_mut();
+        meta.labels = Some([(STACK_LABEL.to_owned(), run.spec.stack.clone())].into());
+        meta.owner_references = Some(vec![OwnerReference {
+            api_version: API_VERSION.to_owned(),
+            kind: SoakRun::kind(&()).into_owned(),
+            name: run.name().to_owned(),
+            uid: run.meta().uid.clone().unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]);
+        if self.context.store.api::<ActionRun>().get_opt(name).await?.is_some() {
+            return Ok(());
+        }
+        self.context.store.transaction().fence(&self.fence).unchanged(run)?.create(&action)?.commit().await?;
+        tracing::info!(run = run.name(), name, action = %action.spec.action, "a step of a soak run is asked for");
+        Ok(())
+    }
+
+    /// Tells the status what there is to tell, and what the run waits for.
+    async fn tell(&self, run: &SoakRun, work: &mut Work, message: Option<String>, now: Time) -> Result<(), ReconcileError> {
+        let before = run.status.clone().unwrap_or_default();
         let mut next = before.clone();
         next.observed_generation = run.metadata.generation;
-        if run.spec.abort {
-            complete(&mut next, Verdict::Aborted, vec!["aborted by an operator".to_owned()], now);
-        } else {
-            match before.phase {
-                SoakPhase::Pending => begin(&mut next, run, stack.as_deref(), now),
-                SoakPhase::Startup => start_up(&mut next, run, stack.as_deref(), now),
-                SoakPhase::Soaking => self.soak(&mut next, run, stack.as_deref(), now).await,
-                SoakPhase::Completed => {}
-            }
+        work.evidence.tell(&run.spec, &mut next);
+        next.evidence = Some(work.journal.status(&self.context.host));
+        next.maintenance = course::claim(run, &work.evidence);
+        next.message = message;
+        if let Some(since) = next.soaking_since {
+            let whole = course::length(&run.spec, &work.evidence);
+            let until = next.soaked_until.unwrap_or(now);
+            next.progress =
+                Some(format!("{}%", if next.soaked_until.is_some() { 100 } else { progress(since, whole, until) }));
         }
-        if run.status.as_ref() != Some(&next) {
-            let mut written = run.clone();
-            written.status = Some(next.clone());
-            self.context.store.api().replace_status(&written, Some(&self.fence)).await?;
-            self.tell(run, &before, &next).await;
+        if work.evidence.phase() >= SoakPhase::Cleanup && next.verdict.is_none() {
+            let baseline = self.baseline(run).ok().flatten();
+            let judgement = judge(&run.spec, &work.evidence, baseline.as_ref());
+            (next.verdict, next.reasons) = (Some(judgement.verdict), judgement.reasons);
         }
-        Ok(look_again(run, &next, now))
+        if work.evidence.phase() == SoakPhase::Completed {
+            complete(&mut next, now);
+        }
+        if !work.is_worth_telling(&before, &next, TOLD_EVERY, now) {
+            return Ok(());
+        }
+        let mut written = run.clone();
+        written.status = Some(next.clone());
+        self.context.store.api().replace_status(&written, Some(&self.fence)).await?;
+        work.told_at = Some(now);
+        self.publish(run, &before, &next).await;
+        Ok(())
     }
 
-    async fn soak(&self, next: &mut SoakRunStatus, run: &SoakRun, stack: Option<&WicapStack>, now: Time) {
-        let Some(since) = next.soaking_since else {
-            complete(next, Verdict::Error, vec!["the status has no soakingSince".to_owned()], now);
-            return;
-        };
-        let whole = duration(&run.spec);
-        if let Some(status) = stack.and_then(|s| s.status.as_ref()) {
-            count_restarts(&mut next.restarts, &status.services);
-        }
-        let mut asked = JoinSet::new();
-        for check in &run.spec.checks {
-            let record = record(next, &check.name);
-            let Some((number, missed)) = take_due(record, since, whole, check.period.to_std(), now) else { continue };
-            record.missed += missed;
-            record.next = number + 1;
-            let (check, dialer) = (check.clone(), self.context.dialer.clone());
-            asked.spawn(async move { (check.name, ask_http(&dialer, &check.http_get, check.timeout.to_std()).await) });
-        }
-        for (name, result) in asked.join_all().await {
-            let record = record(next, &name);
-            match result {
-                Ok(_) => record.passed += 1,
-                Err(message) => {
-                    record.failed += 1;
-                    record.failures.push(CheckFailure { at: now, message });
-                    let over = record.failures.len().saturating_sub(KEPT_FAILURES);
-                    record.failures.drain(..over);
-                }
-            }
-        }
-        next.progress = Some(format!("{}%", progress(since, whole, now)));
-        let all_made = |next: &mut SoakRunStatus| {
-            run.spec.checks.iter().all(|c| record(next, &c.name).next > last_check(whole, c.period.to_std()))
-        };
-        if all_made(next) {
-            let (word, reasons) = verdict(&run.spec, next);
-            complete(next, word, reasons, now);
-        }
-    }
-
-    async fn tell(&self, run: &SoakRun, before: &SoakRunStatus, next: &SoakRunStatus) {
+    async fn publish(&self, run: &SoakRun, before: &SoakRunStatus, next: &SoakRunStatus) {
         for record in &next.checks {
-            let earlier = before.checks.iter().find(|r| r.name == record.name).map_or(0, |r| r.failed);
-            if record.failed > earlier {
+            let bad = |r: &crate::api::soak::CheckRecord| r.failed + r.errors;
+            let earlier = before.checks.iter().find(|r| r.name == record.name).map_or(0, bad);
+            if bad(record) > earlier {
                 let message = record.failures.last().map_or("", |f| f.message.as_str());
                 let text = format!("check {}: {message}", record.name);
                 self.recorder.publish(run, Severity::Warning, reason::CHECK_FAILED, &text).await;
             }
         }
         if next.phase != before.phase {
-            let (severity, text) = match next.verdict {
-                None => (Severity::Normal, format!("{:?} -> {:?}", before.phase, next.phase)),
-                Some(v) => {
-                    let severity = if v == Verdict::Passed { Severity::Normal } else { Severity::Warning };
-                    (severity, format!("{:?} -> Completed: {v:?}: {}", before.phase, next.reasons.join("; ")))
+            let (severity, text) = match (next.phase, next.verdict) {
+                (SoakPhase::Completed, Some(verdict)) => {
+                    let severity = if verdict == Verdict::Passed { Severity::Normal } else { Severity::Warning };
+                    (severity, format!("{:?} -> Completed: {verdict:?}: {}", before.phase, next.reasons.join("; ")))
                 }
+                _ => (Severity::Normal, format!("{:?} -> {:?}", before.phase, next.phase)),
             };
             self.recorder.publish(run, severity, reason::SOAK_PHASE, &text).await;
         }
     }
-}
 
-fn begin(next: &mut SoakRunStatus, run: &SoakRun, stack: Option<&WicapStack>, now: Time) {
-    if stack.is_some() {
-        next.phase = SoakPhase::Startup;
-        next.started_at = Some(now);
-        next.message = Some("waiting for the stack to be Available".to_owned());
-    } else {
-        next.message = Some(format!("waiting: there is no WicapStack \"{}\"", run.spec.stack));
-    }
-}
-
-fn start_up(next: &mut SoakRunStatus, run: &SoakRun, stack: Option<&WicapStack>, now: Time) {
-    let available = stack.is_some_and(|s| {
-        let conditions = s.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
-        !is_stale(s.status.as_ref(), now)
-            && condition::get(conditions, condition::AVAILABLE).is_some_and(|c| c.status == "True")
-    });
-    if available {
-        next.phase = SoakPhase::Soaking;
-        next.soaking_since = Some(now);
-        next.progress = Some("0%".to_owned());
-        next.message = None;
-        next.checks =
-            run.spec.checks.iter().map(|c| CheckRecord { name: c.name.clone(), ..CheckRecord::default() }).collect();
-        if let Some(status) = stack.and_then(|s| s.status.as_ref()) {
-            count_restarts(&mut next.restarts, &status.services);
+    /// Says what a run waits for that has not begun.
+    async fn wait_to_begin(&self, run: &SoakRun, stack: Option<&WicapStack>) -> Result<Action, ReconcileError> {
+        let (actions, warm) = (Vec::new(), std::collections::BTreeMap::new());
+        let now = self.context.store.clock().now();
+        let scene =
+            Scene { run, stack, session: None, baseline_problem: None, actions: &actions, warm: &warm, is_told: true, now };
+        let Move::Wait { message, .. } = course::next(&scene, &Evidence::default()) else {
+            return Ok(Action::await_change());
+        };
+        let mut next = run.status.clone().unwrap_or_default();
+        (next.message, next.observed_generation) = (message, run.metadata.generation);
+        if run.status.as_ref() != Some(&next) {
+            let mut written = run.clone();
+            written.status = Some(next);
+            self.context.store.api().replace_status(&written, Some(&self.fence)).await?;
         }
-    } else if now >= deadline(run, next, now) {
-        let text = format!("FAILED: the stack was not Available within {}", run.spec.startup_timeout);
-        complete(next, Verdict::Failed, vec![text], now);
+        Ok(Action::await_change())
+    }
+
+    /// Ends a run whose evidence cannot be had: nothing can be said of it.
+    async fn give_up(&self, run: &SoakRun, error: &journal::JournalError) -> Result<Action, ReconcileError> {
+        let now = self.context.store.clock().now();
+        let before = run.status.clone().unwrap_or_default();
+        let mut next = SoakRunStatus { phase: SoakPhase::Completed, maintenance: None, ..before.clone() };
+        next.phase_since = Some(now);
+        next.observed_generation = run.metadata.generation;
+        next.verdict = Some(Verdict::Error);
+        next.reasons = vec![format!("ERROR: the recorded evidence cannot be had: {error}")];
+        complete(&mut next, now);
+        let mut written = run.clone();
+        written.status = Some(next.clone());
+        self.context.store.api().replace_status(&written, Some(&self.fence)).await?;
+        self.publish(run, &before, &next).await;
+        Ok(Action::await_change())
+    }
+
+    /// What was recorded of the run that this one is compared with; none where it is compared with none.
+    fn baseline(&self, run: &SoakRun) -> Result<Option<Evidence>, String> {
+        let Some(name) = &run.spec.baseline else { return Ok(None) };
+        let found = self.runs.get(&ObjectRef::new(name)).ok_or_else(|| format!("the baseline {name:?} is no SoakRun"))?;
+        let status = found.status.as_ref().filter(|s| s.verdict == Some(Verdict::Passed));
+        let status = status.ok_or_else(|| format!("the baseline {name:?} has not passed"))?;
+        if !found.spec.promoted {
+            return Err(format!("the baseline {name:?} is not promoted (wicapctl soak promote {name})"));
+        }
+        let told = status.evidence.as_ref().ok_or_else(|| format!("the baseline {name:?} has no evidence"))?;
+        let records = journal::read(&self.context.data_dir, told).map_err(|e| format!("the baseline {name:?}: {e}"))?;
+        Ok(Some(Evidence::of(&records)))
+    }
+
+    /// The run's work here, opened if it is not.
+    async fn work(
+        &self,
+        run: &SoakRun,
+        uid: &str,
+        told: Option<&EvidenceStatus>,
+    ) -> Result<Arc<tokio::sync::Mutex<Work>>, journal::JournalError> {
+        self.forget();
+        if let Some(work) = self.lock().get(uid) {
+            return Ok(Arc::clone(work));
+        }
+        let now = self.context.store.clock().now();
+        let mut work = Work::open(&self.context.data_dir, uid, told)?;
+        if work.evidence.uid.is_empty() {
+            let versions = errand::versions(&self.context.engine).await;
+            let what = What::Run {
+                name: run.name().to_owned(),
+                uid: uid.to_owned(),
+                host: self.context.host.clone(),
+                versions,
+                // A spec is plain data, which always has a JSON form.
+                spec: serde_json::to_value(&run.spec).unwrap_or_default(),
+            };
+            work.record(now, what)?;
+        }
+        let work = Arc::new(tokio::sync::Mutex::new(work));
+        self.lock().insert(uid.to_owned(), Arc::clone(&work));
+        Ok(work)
+    }
+
+    /// Lets go of runs that are over or gone.
+    fn forget(&self) {
+        let runs = self.runs.state();
+        let is_there = |uid: &String| runs.iter().any(|r| r.meta().uid.as_ref() == Some(uid) && !is_completed(r));
+        self.lock().retain(|uid, _| is_there(uid));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<Work>>>> {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn deadline(run: &SoakRun, status: &SoakRunStatus, now: Time) -> Time {
-    after(status.started_at.unwrap_or(now), run.spec.startup_timeout.to_std())
-}
-
-fn complete(next: &mut SoakRunStatus, verdict: Verdict, reasons: Vec<String>, now: Time) {
-    next.phase = SoakPhase::Completed;
-    next.finished_at = Some(now);
+fn complete(next: &mut SoakRunStatus, now: Time) {
+    next.finished_at = next.finished_at.or(Some(now));
     next.message = None;
-    let word = format!("{verdict:?}");
-    condition::set(
-        &mut next.conditions,
-        condition::COMPLETE,
-        condition::Status::True,
-        &word,
-        reasons.join("; "),
-        next.observed_generation,
-        now,
-    );
-    next.verdict = Some(verdict);
-    next.reasons = reasons;
-}
-
-/// The record of a check, begun when there is none.
-fn record<'a>(status: &'a mut SoakRunStatus, name: &str) -> &'a mut CheckRecord {
-    let index = status.checks.iter().position(|r| r.name == name).unwrap_or_else(|| {
-        status.checks.push(CheckRecord { name: name.to_owned(), ..CheckRecord::default() });
-        status.checks.len() - 1
-    });
-    &mut status.checks[index]
-}
-
-/// When time alone moves the run on: the next check, or the end of the start-up's patience.
-fn look_again(run: &SoakRun, status: &SoakRunStatus, now: Time) -> Action {
-    let at = match status.phase {
-        SoakPhase::Pending | SoakPhase::Completed => None,
-        SoakPhase::Startup => Some(deadline(run, status, now)),
-        SoakPhase::Soaking => status.soaking_since.and_then(|since| {
-            let next_of = |name: &str| status.checks.iter().find(|r| r.name == name).map_or(0, |r| r.next);
-            let dues = run.spec.checks.iter();
-            dues.filter_map(|c| due(since, duration(&run.spec), c.period.to_std(), next_of(&c.name))).min()
-        }),
-    };
-    at.map_or_else(Action::await_change, |at| Action::requeue(elapsed(now, at)))
+    let word = next.verdict.map_or_else(String::new, |v| format!("{v:?}"));
+    let reasons = next.reasons.join("; ");
+    let generation = next.observed_generation;
+    condition::set(&mut next.conditions, condition::COMPLETE, condition::Status::True, &word, reasons, generation, now);
 }

@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod inspect;
 mod look;
+mod usage;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,7 @@ use error::translate;
 pub use events::{ContainerEvent, Surroundings};
 pub use inspect::{Container, ContainerState};
 pub use look::{LOG_BYTES, LOG_LINES};
+pub use usage::Usage;
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at
 /// once was seen to take a second. Half the resync period, so that a silent engine is known before the next one.
@@ -128,6 +130,16 @@ impl Engine {
     pub async fn ping(&self) -> Result<(), EngineError> {
         let client = self.client().await?;
         self.within(READ_TIMEOUT, client.ping()).await.map(|_| ())
+    }
+
+    /// The engine's version.
+    ///
+    /// # Errors
+    /// Any [`EngineError`] of a call that reads.
+    pub async fn version(&self) -> Result<String, EngineError> {
+        let client = self.client().await?;
+        let version = self.within(READ_TIMEOUT, client.version()).await?;
+        Ok(version.version.unwrap_or_default())
     }
 
     /// Starts a container. One that runs already is fine.

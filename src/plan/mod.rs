@@ -23,7 +23,6 @@
 //! - [`incident`]: what a person is called for, and what becomes of it
 //! - [`cause`]: whether an action's cause still stands at its claim
 //! - [`policies`]: whether the policies leave anything to do
-//! - [`soak`]: when checks are due, and the verdict
 //! - [`replay`]: plans over observations that were recorded or written by hand
 
 pub mod authorise;
@@ -35,7 +34,6 @@ pub mod incident;
 pub mod ladder;
 pub mod policies;
 pub mod replay;
-pub mod soak;
 
 mod episode;
 mod maintenance;

@@ -6,6 +6,7 @@
 //!  a controller       ·         its own           ·             append          most      its own
 //!  planner            actions,  stacks,           ·             append          yes       its own
 //!                     incidents incidents
+//!  soak               actions   soakruns         ·             append          yes       its own
 //!  audit              ·         ·                remove         remove          ·         its own
 //!  gc                 all       all               ·             append          ·         its own
 //!  viewer             ·         ·                 ·             ·               ·         ·
@@ -172,7 +173,11 @@ impl Role {
             }
             Self::Session => [&recorded[..], &[Leader("session"), Events, of_session]].concat(),
             Self::Policy => [&recorded[..], &[Leader("policy"), Status(plural_of::<ControlPolicy>())]].concat(),
-            Self::Soak => [&recorded[..], &[Leader("soak"), Events, Status(plural_of::<SoakRun>())]].concat(),
+            // It asks for the steps of its runs by making objects.
+            Self::Soak => {
+                let own = [LeaderOfHosts("soak"), Events, Status(plural_of::<SoakRun>()), Spec(plural_of::<ActionRun>())];
+                [&recorded[..], &own].concat()
+            }
             // It removes what it has moved away.
             Self::Audit => vec![Leader("audit"), Records(Lane::Intent), Records(Lane::Control)],
             // It deletes objects, both halves of them.

@@ -125,6 +125,7 @@ impl Example {
             "apiVersion": "wicap.dev/v1alpha1", "kind": "SoakRun", "metadata": {"name": "soak"},
             "spec": {
                 "stack": "wicap", "duration": format!("{seconds}s"),
+                "criteria": {"maxRestarts": 2},
                 "checks": [{"name": "dashboard", "httpGet": {"port": self.ui_port, "path": "/"}, "period": "1s"}],
             },
         })
@@ -186,13 +187,22 @@ impl Daemon {
     pub fn start_with(environment: &[(&str, &Path)], store: &str, directory: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wicapd"));
         command.args(["run", "--store", store]).args(arguments).envs(environment.iter().copied());
+        Self::in_its_place(&mut command, directory, arguments);
         Self::launch(command, directory, "info,wicap=debug")
     }
 
     fn start_logging(store: &str, directory: &Path, arguments: &[&str], level: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wicapd"));
         command.args(["run", "--store", store]).args(arguments);
+        Self::in_its_place(&mut command, directory, arguments);
         Self::launch(command, directory, level)
+    }
+
+    /// With a data directory that goes with the test, and that all daemons of the test share as those of one host do.
+    fn in_its_place(command: &mut Command, directory: &Path, arguments: &[&str]) {
+        if !arguments.contains(&"--data-dir") {
+            command.arg("--data-dir").arg(directory.join("data"));
+        }
     }
 
     /// A command that is to become a daemon: `wicapd` itself, or what starts it.

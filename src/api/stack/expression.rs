@@ -25,14 +25,24 @@ pub const VALUES_MOST: usize = 2048;
 /// reached cost nothing.
 const STACK: usize = 64 * 1024 * 1024;
 
-/// What an expression knows.
-const VARIABLES: [&str; 4] = ["status", "headers", "body", "latency_ms"];
+/// What expressions of a kind may name, beside operators, literals and the variables of their own loops.
+pub(in crate::api) struct Vocabulary {
+    /// What they know.
+    pub(in crate::api) variables: &'static [&'static str],
+    /// The functions they may call, in the words for people.
+    pub(in crate::api) functions: &'static [&'static str],
+    /// Variables that are as large as an answer: a loop that looks at one for each element takes the square of the time.
+    pub(in crate::api) large: &'static [&'static str],
+}
 
-/// The functions of CEL's standard library that an expression may call, in its words for people.
-const FUNCTIONS: [&str; 11] =
-    ["size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bool", "dyn"];
+/// What an expression about an answer may name; the functions are those of CEL's standard library.
+const ANSWERS: Vocabulary = Vocabulary {
+    variables: &["status", "headers", "body", "latency_ms"],
+    functions: &["size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bool", "dyn"],
+    large: &["body", "headers"],
+};
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+pub(in crate::api) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// An expression that was found fit.
 #[derive(Clone)]
@@ -67,14 +77,7 @@ impl Expression {
     /// # Errors
     /// What is wrong with it, in words that follow "expected a CEL expression".
     pub fn compile(source: &str) -> Result<Self, String> {
-        if source.trim().is_empty() || source.len() > LENGTH_MOST {
-            return Err(format!("of 1 to {LENGTH_MOST} bytes"));
-        }
-        let program = contained(|| {
-            let parsed = compile(source)?;
-            walk(&parsed.expression().expr, &mut Vec::new(), false)?;
-            Ok(parsed)
-        })?;
+        let program = compile(source, &ANSWERS)?;
         let uses_body = program.references().has_variable("body");
         Ok(Self { source: source.to_owned(), program: Arc::new(program), uses_body })
     }
@@ -116,8 +119,20 @@ impl Expression {
     }
 }
 
+/// Compiles an expression and holds it to the bounds.
+pub(in crate::api) fn compile(source: &str, known: &Vocabulary) -> Result<Program, String> {
+    if source.trim().is_empty() || source.len() > LENGTH_MOST {
+        return Err(format!("of 1 to {LENGTH_MOST} bytes"));
+    }
+    contained(|| {
+        let parsed = parse(source)?;
+        Walk { known, scope: Vec::new() }.through(&parsed.expression().expr, false)?;
+        Ok(parsed)
+    })
+}
+
 /// In the words of the first error, without its picture of the place.
-fn compile(source: &str) -> Result<Program, String> {
+fn parse(source: &str) -> Result<Program, String> {
     ENV.compile(source).map_err(|errors| {
         let first = errors.errors.first().map_or(String::new(), |e| e.msg.lines().next().unwrap_or_default().to_owned());
         format!("; {first}")
@@ -125,7 +140,7 @@ fn compile(source: &str) -> Result<Program, String> {
 }
 
 /// Does it on a thread of its own, and waits: nothing else in a simulation happens meanwhile.
-fn contained<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+pub(in crate::api) fn contained<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("cel".to_owned()).stack_size(STACK).spawn_scoped(scope, work);
         let thread = thread.map_err(|e| format!("no thread could be had for it: {e}"))?;
@@ -134,60 +149,69 @@ fn contained<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result
 }
 
 /// Refuses names that nothing has, and what could take long.
-fn walk<'a>(expr: &'a Expr, scope: &mut Vec<&'a str>, in_loop: bool) -> Result<(), String> {
-    match expr {
-        Expr::Unspecified | Expr::Literal(_) => Ok(()),
-        Expr::Ident(name) if scope.contains(&name.as_str()) => Ok(()),
-        // A loop that compares each element with all of them takes the square of the time.
-        Expr::Ident(name) if in_loop && ["body", "headers"].contains(&name.as_str()) => {
-            Err(format!("whose loops look at the element alone, not at {name}"))
-        }
-        Expr::Ident(name) if VARIABLES.contains(&name.as_str()) => Ok(()),
-        Expr::Ident(name) => Err(format!("over {}; it knows no {name}", VARIABLES.join(", "))),
-        Expr::Select(select) => walk(&select.operand.expr, scope, in_loop),
-        Expr::List(list) => list.elements.iter().try_for_each(|e| walk(&e.expr, scope, in_loop)),
-        Expr::Call(call) => {
-            function(call)?;
-            let target = call.target.iter().map(AsRef::as_ref);
-            target.chain(&call.args).try_for_each(|e| walk(&e.expr, scope, in_loop))
-        }
-        Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
-            EntryExpr::MapEntry(entry) => {
-                walk(&entry.key.expr, scope, in_loop)?;
-                walk(&entry.value.expr, scope, in_loop)
-            }
-            EntryExpr::StructField(field) => walk(&field.value.expr, scope, in_loop),
-        }),
-        Expr::Struct(_) => Err("without messages".to_owned()),
-        Expr::Comprehension(each) => {
-            // all, exists and exists_one begin with a literal; map and filter with a list that they fill.
-            if in_loop || !matches!(each.accu_init.expr, Expr::Literal(_)) {
-                return Err("whose loops are all, exists and exists_one, none inside another".to_owned());
-            }
-            walk(&each.iter_range.expr, scope, false)?;
-            let names = [Some(&each.iter_var), each.iter_var2.as_ref(), Some(&each.accu_var)];
-            let outer = scope.len();
-            scope.extend(names.into_iter().flatten().map(String::as_str));
-            for part in [&each.loop_cond, &each.loop_step, &each.result] {
-                walk(&part.expr, scope, true)?;
-            }
-            scope.truncate(outer);
-            Ok(())
-        }
-    }
+struct Walk<'a> {
+    known: &'a Vocabulary,
+    scope: Vec<&'a str>,
 }
 
-fn function(call: &CallExpr) -> Result<(), String> {
-    let name = call.func_name.as_str();
-    if name == "matches" && !matches!(call.args.last().map(|a| &a.expr), Some(Expr::Literal(LiteralValue::String(_)))) {
-        return Err("whose patterns are literal".to_owned());
+impl<'a> Walk<'a> {
+    fn through(&mut self, expr: &'a Expr, in_loop: bool) -> Result<(), String> {
+        match expr {
+            Expr::Unspecified | Expr::Literal(_) => Ok(()),
+            Expr::Ident(name) if self.scope.contains(&name.as_str()) => Ok(()),
+            // A loop that compares each element with all of them takes the square of the time.
+            Expr::Ident(name) if in_loop && self.known.large.contains(&name.as_str()) => {
+                Err(format!("whose loops look at the element alone, not at {name}"))
+            }
+            Expr::Ident(name) if self.known.variables.contains(&name.as_str()) => Ok(()),
+            Expr::Ident(name) if self.known.variables.is_empty() => Err(format!("without variables; it knows no {name}")),
+            Expr::Ident(name) => Err(format!("over {}; it knows no {name}", self.known.variables.join(", "))),
+            Expr::Select(select) => self.through(&select.operand.expr, in_loop),
+            Expr::List(list) => list.elements.iter().try_for_each(|e| self.through(&e.expr, in_loop)),
+            Expr::Call(call) => {
+                self.function(call)?;
+                let target = call.target.iter().map(AsRef::as_ref);
+                target.chain(&call.args).try_for_each(|e| self.through(&e.expr, in_loop))
+            }
+            Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => {
+                    self.through(&entry.key.expr, in_loop)?;
+                    self.through(&entry.value.expr, in_loop)
+                }
+                EntryExpr::StructField(field) => self.through(&field.value.expr, in_loop),
+            }),
+            Expr::Struct(_) => Err("without messages".to_owned()),
+            Expr::Comprehension(each) => {
+                // all, exists and exists_one begin with a literal; map and filter with a list that they fill.
+                if in_loop || !matches!(each.accu_init.expr, Expr::Literal(_)) {
+                    return Err("whose loops are all, exists and exists_one, none inside another".to_owned());
+                }
+                self.through(&each.iter_range.expr, false)?;
+                let names = [Some(&each.iter_var), each.iter_var2.as_ref(), Some(&each.accu_var)];
+                let outer = self.scope.len();
+                self.scope.extend(names.into_iter().flatten().map(String::as_str));
+                for part in [&each.loop_cond, &each.loop_step, &each.result] {
+                    self.through(&part.expr, true)?;
+                }
+                self.scope.truncate(outer);
+                Ok(())
+            }
+        }
     }
-    // Operators have names that no function can have.
-    let is_operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
-    if is_operator || FUNCTIONS.contains(&name) {
-        Ok(())
-    } else {
-        Err(format!("over the functions {}; it knows no {name}", FUNCTIONS.join(", ")))
+
+    fn function(&self, call: &CallExpr) -> Result<(), String> {
+        let name = call.func_name.as_str();
+        let is_literal = matches!(call.args.last().map(|a| &a.expr), Some(Expr::Literal(LiteralValue::String(_))));
+        if name == "matches" && !is_literal {
+            return Err("whose patterns are literal".to_owned());
+        }
+        // Operators have names that no function can have.
+        let is_operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
+        if is_operator || self.known.functions.contains(&name) {
+            Ok(())
+        } else {
+            Err(format!("over the functions {}; it knows no {name}", self.known.functions.join(", ")))
+        }
     }
 }
 

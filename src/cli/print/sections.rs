@@ -158,11 +158,11 @@ fn steps(steps: Vec<Step>, now: Time) -> Section {
 fn checks(checks: Vec<CheckRecord>, now: Time) -> Section {
     let rows = checks.into_iter().map(|c| {
         let last = c.failures.last().map(|f| format!("{} ago: {}", age(f.at, now), f.message));
-        vec![c.name, c.passed.to_string(), c.failed.to_string(), c.missed.to_string(), or_none(last)]
+        vec![c.name, c.passed.to_string(), c.failed.to_string(), c.errors.to_string(), c.missed.to_string(), or_none(last)]
     });
     Section {
         title: "Checks",
-        header: &["Name", "Passed", "Failed", "Missed", "Last failure"],
+        header: &["Name", "Passed", "Failed", "Errors", "Missed", "Last failure"],
         rows: rows.collect(),
         below: Vec::new(),
     }

@@ -11,8 +11,8 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
+use super::connect;
 use super::expect::{Body, Heard, failures, samples};
-use super::{Outcome, connect};
 use crate::api::stack::expression::Expression;
 use crate::api::stack::{BODY_MOST, HttpGet};
 use crate::observe::dial::Dialer;
@@ -123,13 +123,10 @@ impl Get {
 }
 
 /// One GET, within `timeout` from the connection to the last byte that matters.
-///
-/// # Errors
-/// Why it fails, in words for people: no connection, no answer, or one that is not as expected.
-pub async fn ask_http(dialer: &Dialer, get: &HttpGet, timeout: Duration) -> Result<String, String> {
-    match Get::new(get)?.ask(dialer, timeout).await.outcome {
-        Outcome::Passed(said) => Ok(said.shown()),
-        Outcome::Failed(said) | Outcome::Unasked(said) => Err(said.shown()),
+pub async fn ask_http(dialer: &Dialer, get: &HttpGet, timeout: Duration) -> Attempt {
+    match Get::new(get) {
+        Ok(get) => get.ask(dialer, timeout).await,
+        Err(why) => Attempt::unasked(why),
     }
 }
 

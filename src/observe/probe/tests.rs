@@ -35,34 +35,41 @@ fn get(port: u16, expected: &[u16]) -> HttpGet {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+async fn ask(get: &HttpGet, timeout: Duration) -> Result<String, String> {
+    match ask_http(&Dialer::kernel(), get, timeout).await.outcome {
+        Outcome::Passed(said) => Ok(said.shown()),
+        Outcome::Failed(said) | Outcome::Unasked(said) => Err(said.shown()),
+    }
+}
+
 #[tokio::test]
 async fn statuses_from_200_to_399_pass_unless_others_are_expected() {
     let ok = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    assert_eq!(ask_http(&Dialer::kernel(), &get(ok, &[]), SECOND).await.unwrap(), "GET /x?a=1 answers 200");
-    assert!(ask_http(&Dialer::kernel(), &get(ok, &[204]), SECOND).await.is_err());
+    assert_eq!(ask(&get(ok, &[]), SECOND).await.unwrap(), "GET /x?a=1 answers 200");
+    assert!(ask(&get(ok, &[204]), SECOND).await.is_err());
     let moved = server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
-    assert!(ask_http(&Dialer::kernel(), &get(moved, &[]), SECOND).await.is_ok());
+    assert!(ask(&get(moved, &[]), SECOND).await.is_ok());
     let down = server("HTTP/1.1 503 No\r\ncontent-length: 38\r\n\r\n{\"error\":\"down\",\"password\":\"hunter2!\"}").await;
-    let why = ask_http(&Dialer::kernel(), &get(down, &[]), SECOND).await.unwrap_err();
+    let why = ask(&get(down, &[]), SECOND).await.unwrap_err();
     assert!(why.starts_with("GET /x?a=1 answers 503: {\"error\":\"down\"") && !why.contains("hunter2"), "{why}");
-    assert!(ask_http(&Dialer::kernel(), &get(down, &[503]), SECOND).await.is_ok());
+    assert!(ask(&get(down, &[503]), SECOND).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_endless_body_is_not_read_to_its_end() {
     let endless = server("HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\nxxxx").await;
-    assert!(ask_http(&Dialer::kernel(), &get(endless, &[]), SECOND).await.is_ok());
+    assert!(ask(&get(endless, &[]), SECOND).await.is_ok());
 }
 
 #[tokio::test]
 async fn silence_and_nonsense_and_nobody_fail() {
     let silent = server("").await;
     let timeout = Duration::from_millis(100);
-    assert_eq!(ask_http(&Dialer::kernel(), &get(silent, &[]), timeout).await.unwrap_err(), "no answer within 100ms");
+    assert_eq!(ask(&get(silent, &[]), timeout).await.unwrap_err(), "no answer within 100ms");
     let nonsense = server("SSH-2.0-x\r\n").await;
-    assert!(ask_http(&Dialer::kernel(), &get(nonsense, &[]), SECOND).await.unwrap_err().contains("broke off"));
+    assert!(ask(&get(nonsense, &[]), SECOND).await.unwrap_err().contains("broke off"));
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    assert!(ask_http(&Dialer::kernel(), &get(nobody, &[]), SECOND).await.unwrap_err().starts_with("no connection to"));
+    assert!(ask(&get(nobody, &[]), SECOND).await.unwrap_err().starts_with("no connection to"));
 }
 
 /// A GET that expects something, of a server with that answer.

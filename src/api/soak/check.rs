@@ -1,0 +1,78 @@
+//! What is asked of a stack while it soaks.
+
+use std::collections::HashSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Duration;
+use crate::api::stack::HttpGet;
+use crate::api::stack::rules::validate_http;
+use crate::api::validate::{Check, quoted};
+
+/// One check. The first is due when the soak begins, the last at its very end. Exactly one of `httpGet` and `webdriver` is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SoakCheck {
+    /// Its name, unique in the run.
+    pub name: String,
+    /// Passes when a GET answers as expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_get: Option<HttpGet>,
+    /// Time from one check to the next.
+    pub period: Duration,
+    /// Time after which an unanswered check has failed.
+    #[serde(default = "five_seconds")]
+    pub timeout: Duration,
+    /// How often a check that could not be made is tried again at once, 0 to 5. One that was made and failed is not.
+    #[serde(default = "once")]
+    #[schemars(range(max = 5))]
+    pub retries: u32,
+}
+
+fn five_seconds() -> Duration {
+    std::time::Duration::from_secs(5).into()
+}
+
+fn once() -> u32 {
+    1
+}
+
+impl SoakCheck {
+    /// Whether it is cheap enough to be asked again and again while a stack warms up.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.http_get.is_some()
+    }
+}
+
+/// Most checks of a run.
+const MOST: usize = 50;
+
+pub(super) fn validate_checks(check: &mut Check, checks: &[SoakCheck]) {
+    check.that(!checks.is_empty(), "spec.checks", "an empty list", "at least one check: nothing asked proves nothing");
+    check.that(checks.len() <= MOST, "spec.checks", format!("{} checks", checks.len()), format!("at most {MOST}"));
+    let mut seen = HashSet::new();
+    for (i, c) in checks.iter().enumerate() {
+        let path = format!("spec.checks[{i}]");
+        check.service(&format!("{path}.name"), &c.name);
+        check.that(
+            seen.insert(c.name.as_str()),
+            format!("{path}.name"),
+            format!("{} a second time", quoted(&c.name)),
+            "each check once",
+        );
+        match &c.http_get {
+            Some(http) => validate_http(check, &format!("{path}.httpGet"), http, c.timeout),
+            None => check.that(false, path.clone(), "none of them", "exactly one of httpGet and webdriver"),
+        }
+        check.that(
+            c.period.to_std() >= std::time::Duration::from_secs(1),
+            format!("{path}.period"),
+            format!("\"{}\"", c.period),
+            "a duration of \"1s\" or more",
+        );
+        check.positive(&format!("{path}.timeout"), c.timeout);
+        check.that(c.retries <= 5, format!("{path}.retries"), c.retries.to_string(), "a number from 0 to 5");
+    }
+}
