@@ -194,7 +194,7 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
             "a kind of somebody else's",
             stack(|d| d["kind"] = json!("Pod")),
             "kind: found \"Pod\", expected one of WicapStack, ControlSession, ControlPolicy, Elevation, ActionRun, \
-             Approval, EmergencyStop, SoakRun, Incident",
+             Approval, EmergencyStop, SoakRun, ScheduledSoak, Incident",
         ),
         (
             "half of a JSON text",

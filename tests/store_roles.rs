@@ -255,16 +255,17 @@ fn is_denied<T: std::fmt::Debug>(outcome: &Result<T, etcd_client::Error>) -> boo
 fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
     let mut all = vec![
         ("audit/intent/00000000000000000001", "operator audit"),
-        ("audit/control/00000000000000000001", "planner actuator session policy soak audit gc"),
+        ("audit/control/00000000000000000001", "planner actuator session policy soak schedule audit gc"),
         ("audit-head/intent", "operator"),
-        ("audit-head/control", "planner actuator session policy soak gc"),
-        ("events/wicapstack.a.0", "observer planner actuator session soak"),
+        ("audit-head/control", "planner actuator session policy soak schedule gc"),
+        ("events/wicapstack.a.0", "observer planner actuator session soak schedule"),
         ("leader/observer.here", "observer"),
         ("leader/actuator.here", "actuator"),
         ("leader/planner", "planner"),
         ("leader/session", "session"),
         ("leader/policy", "policy"),
         ("leader/soak.here", "soak"),
+        ("leader/schedule", "schedule"),
         ("leader/audit", "audit"),
         ("leader/gc", "gc"),
         ("anything/else", ""),
@@ -278,6 +279,7 @@ fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
         ("approvals.status/a", "actuator gc"),
         ("emergencystops.status/a", "gc"),
         ("soakruns.status/a", "soak gc"),
+        ("scheduledsoaks.status/a", "schedule gc"),
         ("incidents.status/a", "planner gc"),
     ];
     assert_eq!(statuses.len(), kinds().len(), "a kind that is added is to say who writes it");
@@ -286,6 +288,7 @@ fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
     for kind in kinds() {
         let who = match kind.plural {
             "actionruns" => "operator planner soak gc",
+            "soakruns" => "operator schedule gc",
             "incidents" => "operator planner gc",
             _ => "operator gc",
         };

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - [`stack`], [`session`], [`policy`], [`elevation`], [`action`], [`approval`], [`stop`], [`soak`],
-//!   [`incident`]: the kinds
+//!   [`schedule`], [`incident`]: the kinds
 //! - [`registry`]: the table of kinds, for code that does not know the kind beforehand
 //! - [`decode`]: strict reading of what people wrote, with the path of every mistake
 //! - [`duration`]: durations as they are written, such as `"30s"`
@@ -23,6 +23,7 @@ pub mod incident;
 pub mod policy;
 pub mod reason;
 pub mod registry;
+pub mod schedule;
 pub mod session;
 pub mod soak;
 pub mod stack;

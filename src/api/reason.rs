@@ -42,3 +42,7 @@ pub const SESSION_PHASE: &str = "SessionPhase";
 pub const SOAK_PHASE: &str = "SoakPhase";
 /// Soak controller: a check failed.
 pub const CHECK_FAILED: &str = "CheckFailed";
+/// Schedule controller: a run was made for its time.
+pub const SOAK_SCHEDULED: &str = "SoakScheduled";
+/// Schedule controller: runs were due and were never made.
+pub const SOAK_MISSED: &str = "SoakMissed";

@@ -8,6 +8,7 @@ use super::approval::Approval;
 use super::elevation::Elevation;
 use super::incident::Incident;
 use super::policy::ControlPolicy;
+use super::schedule::ScheduledSoak;
 use super::session::ControlSession;
 use super::soak::SoakRun;
 use super::stack::WicapStack;
@@ -41,6 +42,7 @@ macro_rules! for_each_kind {
             $crate::api::approval::Approval,
             $crate::api::stop::EmergencyStop,
             $crate::api::soak::SoakRun,
+            $crate::api::schedule::ScheduledSoak,
             $crate::api::incident::Incident
         )
     };
@@ -61,6 +63,7 @@ pub fn kinds() -> Vec<KindInfo> {
         row::<Approval>("Approval", "approvals"),
         row::<EmergencyStop>("EmergencyStop", "emergencystops"),
         row::<SoakRun>("SoakRun", "soakruns"),
+        row::<ScheduledSoak>("ScheduledSoak", "scheduledsoaks"),
         row::<Incident>("Incident", "incidents"),
     ]
 }

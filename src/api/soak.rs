@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `phases`: what a run does before and after it soaks
-//! - `check`: what is asked of the stack meanwhile
+//! - `check`: what is asked of the stack meanwhile; [`script`]: by a browser
 //! - `criteria`: what must have been shown in the end
 //! - [`formula`]: the numbers that criteria are about
 //! - `status`: what it has come to
@@ -11,6 +11,7 @@ mod check;
 mod criteria;
 pub mod formula;
 mod phases;
+pub mod script;
 mod status;
 
 use kube::CustomResource;

@@ -78,6 +78,11 @@ impl Check {
         self.violations
     }
 
+    /// Records what was found elsewhere.
+    pub fn all(&mut self, violations: Vec<Violation>) {
+        self.violations.extend(violations);
+    }
+
     /// Records a violation unless `ok`.
     pub fn that(&mut self, ok: bool, path: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) {
         if !ok {

@@ -4,7 +4,7 @@
 //! a kind that is added to [`crate::api::registry`] is known to every verb.
 //!
 //! # Layout
-//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `replay`, `redact`, `crds`, `version`:
+//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `soak`, `replay`, `redact`, `crds`, `version`:
 //!   one file a verb
 //! - `store`: the verbs on a store as a whole: `snapshot`, `copy`, `init-roles`
 //! - `operator`: who runs the command
@@ -32,6 +32,7 @@ mod policy;
 pub mod print;
 mod redact;
 mod replay;
+mod soak;
 mod stop;
 mod store;
 mod target;
@@ -87,6 +88,8 @@ enum Verb {
     Policy(policy::Policy),
     /// Show who did what, and prove that the record of it is whole
     Audit(audit::Audit),
+    /// Tell of soak runs: reports, progress, baselines
+    Soak(soak::Soak),
     /// Save or copy the store as a whole, or set up who may write what
     Store(store::Store),
     /// Run the planner over recorded or hand-written observations and print its decisions; no store is needed
@@ -148,6 +151,7 @@ impl Cli {
                     Verb::Deny(deny) => deny.run(&store, io).await,
                     Verb::Policy(policy) => policy.run(&store, io).await,
                     Verb::Audit(audit) => audit.run(&store, io).await,
+                    Verb::Soak(soak) => soak.run(&store, io).await,
                     Verb::Replay(replay) => match replay.records() {
                         Some(stack) => replay.record(stack, &store, io).await,
                         None => replay.run(io),
@@ -209,6 +213,9 @@ mod tests {
             "audit list --since soon",
             "audit verify --head control=12",
             "audit verify --head work=12:0",
+            "soak",
+            "soak report",
+            "soak report night -o pdf",
             "store",
             "store snapshot",
             "store copy --from embedded",

@@ -2,10 +2,11 @@
 //! is done in `act`.
 //!
 //! Each runs as a role of `wicapd run --controllers`, alone or with others, in any number of processes: a lease elects the one
-//! that works. Observer and actuator serve the stacks of one host, and are elected per host.
+//! that works. Observer, actuator and soak serve the stacks of one host, and are elected per host.
 //!
 //! # Layout
-//! - [`observer`], [`planner`], [`actuator`], [`session`], [`policy`], [`soak`], [`audit`], [`gc`]: the reconcilers
+//! - [`observer`], [`planner`], [`actuator`], [`session`], [`policy`], [`soak`], [`schedule`], [`audit`],
+//!   [`gc`]: the reconcilers
 //! - [`local_stop`]: what is no reconciler: the stop file of this host, for everybody
 //! - `runtime`: leadership, watches, queue, backoff: what they are all made of
 
@@ -19,6 +20,7 @@ pub mod planner;
 pub mod policy;
 mod queue;
 mod runtime;
+pub mod schedule;
 pub mod session;
 pub mod soak;
 
@@ -51,6 +53,8 @@ pub enum Controller {
     Policy,
     /// Carries out soak runs.
     Soak,
+    /// Makes soak runs by the clock.
+    Schedule,
     /// Moves old records of the audit log out of the store.
     Audit,
     /// Removes what nobody owns any more.
@@ -59,8 +63,17 @@ pub enum Controller {
 
 impl Controller {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Observer, Self::Planner, Self::Actuator, Self::Session, Self::Policy, Self::Soak, Self::Audit, Self::Gc];
+    pub const ALL: [Self; 9] = [
+        Self::Observer,
+        Self::Planner,
+        Self::Actuator,
+        Self::Session,
+        Self::Policy,
+        Self::Soak,
+        Self::Schedule,
+        Self::Audit,
+        Self::Gc,
+    ];
 
     /// Its name on the command line and in the store.
     #[must_use]
@@ -72,6 +85,7 @@ impl Controller {
             Self::Session => "session",
             Self::Policy => "policy",
             Self::Soak => "soak",
+            Self::Schedule => "schedule",
             Self::Audit => "audit",
             Self::Gc => "gc",
         }
@@ -146,6 +160,7 @@ pub async fn run(context: Context, selection: &Selection, shutdown: Cancellation
             Controller::Session => running.spawn(session::run(context, shutdown)),
             Controller::Policy => running.spawn(policy::run(context, shutdown)),
             Controller::Soak => running.spawn(soak::run(context, shutdown)),
+            Controller::Schedule => running.spawn(schedule::run(context, shutdown)),
             Controller::Audit => running.spawn(audit::run(context, shutdown)),
             Controller::Gc => running.spawn(gc::run(context, shutdown)),
         };
@@ -170,7 +185,7 @@ mod tests {
 
     #[test]
     fn controllers_are_chosen_by_name() {
-        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 8);
+        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 9);
         let some = "soak, planner".parse::<Selection>().unwrap();
         assert_eq!(some.0.into_iter().collect::<Vec<_>>(), [Controller::Planner, Controller::Soak]);
         assert!("planer".parse::<Selection>().unwrap_err().contains("found \"planer\""));

@@ -137,8 +137,9 @@ impl Soaks {
             if work.evidence.phase() == SoakPhase::Soaking {
                 work.note_starts(stack, now)?;
             }
-            let (baseline_problem, told) =
-                (self.baseline(run).err(), run.status.as_ref().map(|s| s.phase).unwrap_or_default());
+            let phase = work.evidence.phase();
+            // It is read from the disk, so only when it is asked for.
+            let baseline_problem = (phase == SoakPhase::Preflight).then(|| self.baseline(run).err()).flatten();
             let scene = Scene {
                 run,
                 stack,
@@ -146,7 +147,8 @@ impl Soaks {
                 baseline_problem,
                 actions: &actions,
                 warm: &work.warm,
-                is_told: told == work.evidence.phase(),
+                is_told: run.status.as_ref().is_some_and(|s| s.phase == phase),
+                is_measuring: work.is_measuring(),
                 now,
             };
             match course::next(&scene, &work.evidence) {
@@ -206,8 +208,7 @@ impl Soaks {
         if let Some(since) = next.soaking_since {
             let whole = course::length(&run.spec, &work.evidence);
             let until = next.soaked_until.unwrap_or(now);
-            next.progress =
-                Some(format!("{}%", if next.soaked_until.is_some() { 100 } else { progress(since, whole, until) }));
+            next.progress = Some(format!("{}%", progress(since, whole, until)));
         }
         if work.evidence.phase() >= SoakPhase::Cleanup && next.verdict.is_none() {
             let baseline = self.baseline(run).ok().flatten();
@@ -254,8 +255,17 @@ impl Soaks {
     async fn wait_to_begin(&self, run: &SoakRun, stack: Option<&WicapStack>) -> Result<Action, ReconcileError> {
         let (actions, warm) = (Vec::new(), std::collections::BTreeMap::new());
         let now = self.context.store.clock().now();
-        let scene =
-            Scene { run, stack, session: None, baseline_problem: None, actions: &actions, warm: &warm, is_told: true, now };
+        let scene = Scene {
+            run,
+            stack,
+            session: None,
+            baseline_problem: None,
+            actions: &actions,
+            warm: &warm,
+            is_told: true,
+            is_measuring: false,
+            now,
+        };
         let Move::Wait { message, .. } = course::next(&scene, &Evidence::default()) else {
             return Ok(Action::await_change());
         };

@@ -17,6 +17,7 @@
 //! - [`probe`]: what is asked of a running service, with the kubelet's thresholds
 //! - [`observation`]: from what was read to a status; the rules of states are here
 
+pub mod browser;
 pub mod compose;
 pub mod dial;
 pub mod directory;

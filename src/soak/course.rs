@@ -42,6 +42,8 @@ pub struct Scene<'a> {
     /// Whether the store has been told of the phase that the run is in. Before that nothing is asked for: others have to know that what is
     /// about to happen is no drift.
     pub is_told: bool,
+    /// Whether a sample is on its way: the last one is waited for.
+    pub is_measuring: bool,
     /// Now.
     pub now: Time,
 }
@@ -332,7 +334,8 @@ fn finalize(scene: &Scene<'_>, evidence: &Evidence) -> Move {
         let next = evidence.checks.get(&check.name).map_or(0, |c| c.next);
         next <= last_check(whole, check.period.to_std())
     });
-    let open: Vec<&str> = open.map(|check| check.name.as_str()).collect();
+    let sample = scene.is_measuring.then_some("the last sample");
+    let open: Vec<&str> = open.map(|check| check.name.as_str()).chain(sample).collect();
     let until = deadline(spec, evidence, SoakPhase::Finalizing);
     if open.is_empty() {
         following(spec, SoakPhase::Finalizing)

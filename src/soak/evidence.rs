@@ -51,6 +51,10 @@ pub struct Evidence {
 pub struct Checks {
     /// Every result, in the order of time.
     pub results: Vec<CheckEntry>,
+    /// Results that passed, that failed, and that could not be had.
+    counts: [u32; 3],
+    /// The last that did not pass, as a status shows them.
+    failures: Vec<CheckFailure>,
     /// Checks that were due while nobody could make them.
     pub missed: u32,
     /// The number of the next one.
@@ -70,7 +74,18 @@ impl Checks {
     /// How many results there are of a kind.
     #[must_use]
     pub fn count(&self, outcome: CheckOutcome) -> u32 {
-        u32::try_from(self.results.iter().filter(|r| r.outcome == outcome).count()).unwrap_or(u32::MAX)
+        self.counts[outcome as usize]
+    }
+
+    fn add(&mut self, entry: CheckEntry) {
+        let count = &mut self.counts[entry.outcome as usize];
+        *count = count.saturating_add(1);
+        if entry.outcome != CheckOutcome::Passed {
+            let message = entry.message.clone().unwrap_or_default();
+            self.failures.push(CheckFailure { at: entry.at, message });
+            self.failures.drain(..self.failures.len().saturating_sub(KEPT_FAILURES));
+        }
+        self.results.push(entry);
     }
 }
 
@@ -98,7 +113,7 @@ impl Evidence {
             What::Check { name, number, outcome, latency_ms, message, screenshot, captured } => {
                 let checks = self.checks.entry(name.clone()).or_default();
                 checks.next = checks.next.max(number.saturating_add(1));
-                checks.results.push(CheckEntry {
+                checks.add(CheckEntry {
                     at,
                     outcome: *outcome,
                     latency_ms: *latency_ms,
@@ -208,9 +223,6 @@ impl Evidence {
         let Some(checks) = self.checks.get(name) else {
             return CheckRecord { name: name.to_owned(), ..CheckRecord::default() };
         };
-        let failures = checks.results.iter().filter(|r| r.outcome != CheckOutcome::Passed);
-        let failures: Vec<_> =
-            failures.map(|r| CheckFailure { at: r.at, message: r.message.clone().unwrap_or_default() }).collect();
         CheckRecord {
             name: name.to_owned(),
             passed: checks.count(CheckOutcome::Passed),
@@ -218,7 +230,7 @@ impl Evidence {
             errors: checks.count(CheckOutcome::Error),
             missed: checks.missed,
             next: checks.next,
-            failures: failures[failures.len().saturating_sub(KEPT_FAILURES)..].to_vec(),
+            failures: checks.failures.clone(),
         }
     }
 }

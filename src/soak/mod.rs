@@ -12,7 +12,7 @@
 //! is the host's own, as every run is carried out on the host of its stack.
 //!
 //! # Layout
-//! - [`schedule`]: when checks and samples are due
+//! - [`schedule`]: when checks and samples are due; [`cron`]: when whole runs are
 //! - [`record`]: one line of the evidence, and the chain that binds the lines
 //! - [`journal`]: the file
 //! - [`evidence`]: what the records add up to
@@ -22,6 +22,7 @@
 //! - [`report`]: everything that is told about a run
 
 pub mod course;
+pub mod cron;
 pub mod evidence;
 pub mod journal;
 pub mod judge;

@@ -1,5 +1,21 @@
 //! The report: what a run was, what it showed and why its verdict is what it is. Everything in it follows from the recorded evidence,
 //! so that it can be made again at any time, byte for byte.
+//!
+//! # Layout
+//! - this file: what a report says
+//! - `build`: how it is made from the evidence
+//! - [`html`]: as a page; `curve`, `axis`, `band`, [`quantity`]: what the page draws and writes
+//! - [`text`]: as lines for a terminal
+//! - [`junit`]: as JUnit XML
+
+mod axis;
+mod band;
+mod build;
+mod curve;
+pub mod html;
+pub mod junit;
+pub mod quantity;
+pub mod text;
 
 use std::collections::BTreeMap;
 
@@ -225,3 +241,6 @@ pub struct EvidenceRef {
     /// Digest of the chain of records, SHA-256 in hex.
     pub digest: String,
 }
+
+#[cfg(test)]
+mod tests;

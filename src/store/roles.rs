@@ -7,6 +7,7 @@
 //!  planner            actions,  stacks,           ·             append          yes       its own
 //!                     incidents incidents
 //!  soak               actions   soakruns         ·             append          yes       its own
+//!  schedule           soakruns  scheduledsoaks   ·             append          yes       its own
 //!  audit              ·         ·                remove         remove          ·         its own
 //!  gc                 all       all               ·             append          ·         its own
 //!  viewer             ·         ·                 ·             ·               ·         ·
@@ -27,6 +28,7 @@ use crate::api::elevation::Elevation;
 use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
 use crate::api::registry::kinds;
+use crate::api::schedule::ScheduledSoak;
 use crate::api::session::ControlSession;
 use crate::api::soak::SoakRun;
 use crate::api::stack::WicapStack;
@@ -50,6 +52,8 @@ pub enum Role {
     Policy,
     /// Carries out soak runs.
     Soak,
+    /// Makes soak runs by the clock.
+    Schedule,
     /// Moves old records of the audit log out of the store.
     Audit,
     /// Removes what nobody owns any more.
@@ -106,7 +110,7 @@ pub struct Permission {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Operator,
         Self::Viewer,
         Self::Observer,
@@ -115,6 +119,7 @@ impl Role {
         Self::Session,
         Self::Policy,
         Self::Soak,
+        Self::Schedule,
         Self::Audit,
         Self::Gc,
     ];
@@ -131,6 +136,7 @@ impl Role {
             Self::Session => "session",
             Self::Policy => "policy",
             Self::Soak => "soak",
+            Self::Schedule => "schedule",
             Self::Audit => "audit",
             Self::Gc => "gc",
         }
@@ -176,6 +182,11 @@ impl Role {
             // It asks for the steps of its runs by making objects.
             Self::Soak => {
                 let own = [LeaderOfHosts("soak"), Events, Status(plural_of::<SoakRun>()), Spec(plural_of::<ActionRun>())];
+                [&recorded[..], &own].concat()
+            }
+            // It makes runs, aborts those that are replaced and deletes those that are too many.
+            Self::Schedule => {
+                let own = [Leader("schedule"), Events, Status(plural_of::<ScheduledSoak>()), Spec(plural_of::<SoakRun>())];
                 [&recorded[..], &own].concat()
             }
             // It removes what it has moved away.
@@ -236,10 +247,11 @@ mod tests {
         ("controlsessions", "operator gc", "actuator session gc"),
         ("controlpolicies", "operator gc", "policy gc"),
         ("elevations", "operator gc", "actuator gc"),
-        ("actionruns", "operator planner gc", "actuator gc"),
+        ("actionruns", "operator planner soak gc", "actuator gc"),
         ("approvals", "operator gc", "actuator gc"),
         ("emergencystops", "operator gc", "gc"),
-        ("soakruns", "operator gc", "soak gc"),
+        ("soakruns", "operator schedule gc", "soak gc"),
+        ("scheduledsoaks", "operator gc", "schedule gc"),
         ("incidents", "operator planner gc", "planner gc"),
     ];
 
@@ -260,16 +272,18 @@ mod tests {
     fn what_is_no_object_has_the_writers_that_it_should() {
         for (key, writers) in [
             ("audit/intent/00000000000000000001", "operator audit"),
-            ("audit/control/00000000000000000001", "planner actuator session policy soak audit gc"),
+            ("audit/control/00000000000000000001", "planner actuator session policy soak schedule audit gc"),
             ("audit-head/intent", "operator"),
-            ("audit-head/control", "planner actuator session policy soak gc"),
-            ("events/wicapstack.a.0", "observer planner actuator session soak"),
+            ("audit-head/control", "planner actuator session policy soak schedule gc"),
+            ("events/wicapstack.a.0", "observer planner actuator session soak schedule"),
             ("leader/observer.h", "observer"),
             ("leader/actuator.h.example", "actuator"),
             ("leader/planner", "planner"),
             ("leader/session", "session"),
             ("leader/policy", "policy"),
-            ("leader/soak", "soak"),
+            ("leader/soak.h", "soak"),
+            ("leader/schedule", "schedule"),
+            ("leader/soak", ""),
             ("leader/audit", "audit"),
             ("leader/gc", "gc"),
             ("leader/observer", ""),

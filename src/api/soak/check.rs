@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::script::WebDriver;
 use crate::api::Duration;
 use crate::api::stack::HttpGet;
 use crate::api::stack::rules::validate_http;
@@ -19,6 +20,9 @@ pub struct SoakCheck {
     /// Passes when a GET answers as expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_get: Option<HttpGet>,
+    /// Passes when a browser finds what the script demands. It needs a WebDriver server, and more time than the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webdriver: Option<WebDriver>,
     /// Time from one check to the next.
     pub period: Duration,
     /// Time after which an unanswered check has failed.
@@ -39,6 +43,12 @@ fn once() -> u32 {
 }
 
 impl SoakCheck {
+    /// What kind of check it is: the name of the field that is set.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.webdriver.is_some() { "webdriver" } else { "httpGet" }
+    }
+
     /// Whether it is cheap enough to be asked again and again while a stack warms up.
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -62,9 +72,11 @@ pub(super) fn validate_checks(check: &mut Check, checks: &[SoakCheck]) {
             format!("{} a second time", quoted(&c.name)),
             "each check once",
         );
-        match &c.http_get {
-            Some(http) => validate_http(check, &format!("{path}.httpGet"), http, c.timeout),
-            None => check.that(false, path.clone(), "none of them", "exactly one of httpGet and webdriver"),
+        match (&c.http_get, &c.webdriver) {
+            (Some(http), None) => validate_http(check, &format!("{path}.httpGet"), http, c.timeout),
+            (None, Some(script)) => check.all(script.violations(&format!("{path}.webdriver"))),
+            (None, None) => check.that(false, path.clone(), "none of them", "exactly one of httpGet and webdriver"),
+            (Some(_), Some(_)) => check.that(false, path.clone(), "both", "exactly one of httpGet and webdriver"),
         }
         check.that(
             c.period.to_std() >= std::time::Duration::from_secs(1),

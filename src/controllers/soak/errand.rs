@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::join_all;
@@ -12,7 +13,9 @@ use tokio::time::Instant;
 use crate::api::soak::{SoakCheck, SoakRun};
 use crate::api::stack::WicapStack;
 use crate::api::{Time, elapsed};
+use crate::audit::redact::redact;
 use crate::controllers::Context;
+use crate::observe::browser::{self, RunResult};
 use crate::observe::engine::{Engine, Usage};
 use crate::observe::probe::{Outcome, ask_http};
 use crate::plan::drift::is_stale;
@@ -86,39 +89,54 @@ pub(super) async fn warm(check: SoakCheck, context: Context, back: Back) {
 }
 
 async fn make(check: &SoakCheck, context: &Context) -> Made {
-    let (at, begun) = (context.store.clock().now(), Instant::now());
-    let mut made = AssertUnwindSafe(ask(check, context)).catch_unwind().await.unwrap_or_else(|_| Made {
-        at,
-        outcome: CheckOutcome::Error,
-        latency_ms: 0.0,
-        message: Some("the check broke down".to_owned()),
-        picture: None,
-        captured: BTreeMap::new(),
-    });
-    made.at = at;
-    made.latency_ms = begun.elapsed().as_secs_f64() * 1000.0;
-    made
+    let at = context.store.clock().now();
+    let made = AssertUnwindSafe(ask(check, context)).catch_unwind().await.unwrap_or_else(|_| Made::nothing());
+    Made { at, ..made }
 }
 
 async fn ask(check: &SoakCheck, context: &Context) -> Made {
     let timeout = check.timeout.to_std();
-    let of = |outcome, message, captured| Made {
-        at: Time::UNIX_EPOCH,
-        outcome,
-        latency_ms: 0.0,
-        message,
-        picture: None,
-        captured,
-    };
+    let of = |outcome, message, captured| Made { outcome, message, captured, ..Made::nothing() };
+    if let Some(script) = &check.webdriver {
+        let came = browser::run(script, timeout).await;
+        let (outcome, message) = match came.result {
+            RunResult::Passed => (CheckOutcome::Passed, None),
+            // A page may show what no message may have in it.
+            RunResult::Failed { message } => (CheckOutcome::Failed, Some(redact(&message).into_owned())),
+            RunResult::Error { message } => (CheckOutcome::Error, Some(redact(&message).into_owned())),
+        };
+        return Made { latency_ms: milliseconds(came.took), picture: came.picture, ..of(outcome, message, BTreeMap::new()) };
+    }
     let Some(http) = &check.http_get else {
         let what = "nothing is asked: this version knows no such check";
         return of(CheckOutcome::Error, Some(what.to_owned()), BTreeMap::new());
     };
+    let begun = Instant::now();
     let attempt = ask_http(&context.dialer, http, timeout).await;
-    match attempt.outcome {
-        Outcome::Passed(_) => of(CheckOutcome::Passed, None, attempt.samples),
-        Outcome::Failed(said) => of(CheckOutcome::Failed, Some(said.shown()), attempt.samples),
-        Outcome::Unasked(said) => of(CheckOutcome::Error, Some(said.shown()), attempt.samples),
+    let (outcome, message) = match attempt.outcome {
+        Outcome::Passed(_) => (CheckOutcome::Passed, None),
+        Outcome::Failed(said) => (CheckOutcome::Failed, Some(said.shown())),
+        Outcome::Unasked(said) => (CheckOutcome::Error, Some(said.shown())),
+    };
+    Made { latency_ms: milliseconds(begun.elapsed()), ..of(outcome, message, attempt.samples) }
+}
+
+/// To a thousandth: what is less is noise.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1000.0
+}
+
+impl Made {
+    /// A check that broke down before it could ask anything.
+    fn nothing() -> Self {
+        Self {
+            at: Time::UNIX_EPOCH,
+            outcome: CheckOutcome::Error,
+            latency_ms: 0.0,
+            message: Some("the check broke down".to_owned()),
+            picture: None,
+            captured: BTreeMap::new(),
+        }
     }
 }
 

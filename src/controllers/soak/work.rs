@@ -97,7 +97,8 @@ impl Work {
                 Done::Sample { number, at, values, measured } => {
                     self.out.remove(&Errand::Sample);
                     self.measured = measured;
-                    if self.evidence.phase() == SoakPhase::Soaking && self.evidence.next_sample <= number {
+                    let is_open = [SoakPhase::Soaking, SoakPhase::Finalizing].contains(&self.evidence.phase());
+                    if is_open && self.evidence.next_sample <= number {
                         self.record(at, What::Sample { number, values })?;
                     }
                 }
@@ -238,9 +239,6 @@ impl Work {
         since: Time,
         now: Time,
     ) -> Option<Time> {
-        if self.evidence.phase() != SoakPhase::Soaking {
-            return None;
-        }
         let (whole, interval) = (length(&run.spec, &self.evidence), run.spec.samples.interval.to_std());
         if self.out.contains(&Errand::Sample) {
             return None;
@@ -255,6 +253,11 @@ impl Work {
             self.errands.spawn(errand::sample(stack.clone(), number, before, context.clone(), back.clone()));
         }
         None
+    }
+
+    /// Whether a sample is on its way.
+    pub(super) fn is_measuring(&self) -> bool {
+        self.out.contains(&Errand::Sample)
     }
 
     /// Whether the status is to be written: something of note is new in it, or it is old.

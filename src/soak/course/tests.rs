@@ -62,6 +62,7 @@ impl World {
             actions: &self.actions,
             warm: &self.warm,
             is_told: self.is_told,
+            is_measuring: false,
             now: self.now,
         };
         next(&scene, &self.evidence)
@@ -241,6 +242,7 @@ fn a_run_waits_for_its_stack_and_while_it_is_suspended() {
         actions: &[],
         warm: &world.warm,
         is_told: true,
+        is_measuring: false,
         now: at(0),
     };
     let message = Some("waiting: there is no WicapStack \"wicap\"".to_owned());

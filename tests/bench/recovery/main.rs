@@ -34,6 +34,9 @@ use wicap::store::{Patch, Store};
 /// How long a peer gets before it counts as not mending. Docker's policy and monit's cycle are far shorter.
 const PEER_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the engine has to have been quiet before a peer's stage is hurt again: two cycles of monit, and a start.
+const PEER_QUIET: Duration = Duration::from_secs(3);
+
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -96,6 +99,7 @@ async fn main() {
         for (stage, ear) in &peers {
             let mut healed = Vec::new();
             for _ in 0..trials.div_ceil(4) {
+                ear.quiet(PEER_QUIET).await;
                 match by_peer(fault, stage, ear, PEER_PATIENCE).await {
                     Some(time) => healed.push(time),
                     None => stage.mend(fault.service()),

@@ -93,6 +93,17 @@ impl Ear {
         }
     }
 
+    /// Waits until the engine has had nothing to tell for that long: a peer that noticed late what was mended by hand still acts on it.
+    pub async fn quiet(&self, time: Duration) {
+        let begun = Timestamp::now();
+        loop {
+            let last = self.events.lock().unwrap().last().map_or(begun, |e| e.time.max(begun));
+            let waited = Timestamp::now().duration_since(last);
+            let Some(rest) = time.checked_sub(waited.unsigned_abs()).filter(|rest| !rest.is_zero()) else { return };
+            tokio::time::sleep(rest).await;
+        }
+    }
+
     /// Starts and creations of containers after a time: of that service, and of all others.
     pub fn starts(&self, service: &str, after: Timestamp) -> (usize, usize) {
         let events = self.events.lock().unwrap();

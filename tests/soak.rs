@@ -1,0 +1,142 @@
+//! A soak run on real parts: its phases, and what becomes of it when everything is killed in each of them.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::docker::{EngineLog, docker};
+use support::server::Server;
+use support::{Daemon, Example, action_runs, apply, connect, until, until_settled, wicapctl_with};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use wicap::api::action::{ActionPhase, CauseKind};
+use wicap::api::soak::{SoakPhase, SoakRun, SoakRunStatus, Verdict};
+
+const SECONDS: u32 = 30;
+
+/// A page that takes its time, so that the last check is under way when the soak has ended.
+async fn slow_page() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            });
+        }
+    });
+    port
+}
+
+/// A run with every phase, which leaves the stack up.
+fn run(example: &Example, slow: u16) -> Value {
+    let mut run = example.soak(SECONDS);
+    run["spec"]["session"] = json!("night");
+    run["spec"]["samples"] = json!({"interval": "1s"});
+    run["spec"]["phases"] =
+        json!({"teardown": {}, "startup": {}, "cleanup": {"steps": [{"action": "restart_service", "target": "ui"}]}});
+    let slow = json!({"name": "slow", "period": "10s", "httpGet": {"port": slow}});
+    run["spec"]["checks"].as_array_mut().unwrap().push(slow);
+    run["spec"]["criteria"] = json!({"maxRestarts": 0, "maxRecoveries": 0,
+        "expressions": [{"name": "memory", "value": "mean('ui/memory')", "min": 1000}]});
+    run
+}
+
+fn session(example: &Example) -> Value {
+    let mut session = example.session("night", "Assist");
+    session["spec"]["allowedActions"].as_array_mut().unwrap().push(json!("compose_down"));
+    session
+}
+
+fn status(run: &SoakRun) -> SoakRunStatus {
+    run.status.clone().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobody_disturbed() {
+    let server = Server::start().await;
+    let example = Example::new("soak");
+    let url = server.url();
+    let slow = slow_page().await;
+    let log = EngineLog::of(&example);
+    let mut daemon = Daemon::start(&url, example.path(), &[]);
+    let store = connect(&url).await;
+    apply(&url, &[example.stack(|_| {}), example.policy(), session(&example)]);
+    until_settled(&store).await;
+    let before = log.count("start", "ui");
+    apply(&url, &[run(&example, slow)]);
+
+    let phases = [
+        SoakPhase::Preflight,
+        SoakPhase::Teardown,
+        SoakPhase::Startup,
+        SoakPhase::Warmup,
+        SoakPhase::Soaking,
+        SoakPhase::Finalizing,
+        SoakPhase::Cleanup,
+    ];
+    let mut killed_in = Vec::new();
+    for phase in phases {
+        let reached = until::<SoakRun>(&store, "soak", "the next phase", |s| status(s).phase >= phase).await;
+        if status(&reached).phase == phase {
+            // In the middle of it, where there is something to be in the middle of.
+            if phase == SoakPhase::Soaking {
+                until::<SoakRun>(&store, "soak", "under way", |s| status(s).progress.is_some_and(|p| p.as_str() >= "20%"))
+                    .await;
+            }
+            daemon.kill();
+            killed_in.push(phase);
+            daemon = Daemon::start(&url, example.path(), &[]);
+        }
+    }
+    println!("killed in {killed_in:?}");
+    for phase in [SoakPhase::Teardown, SoakPhase::Startup, SoakPhase::Soaking, SoakPhase::Cleanup] {
+        assert!(killed_in.contains(&phase), "{phase:?} went by unseen: {killed_in:?}");
+    }
+    let done = until::<SoakRun>(&store, "soak", "Completed", |s| status(s).phase == SoakPhase::Completed).await;
+    let done = status(&done);
+    assert_eq!(done.verdict, Some(Verdict::Passed), "{:#?}", done.reasons);
+
+    // What an undisturbed run has: one a second from the first to the last second, and four slow ones. What was due while nothing ran is
+    // missed, and told.
+    let counts: Vec<_> = done.checks.iter().map(|c| (c.name.as_str(), c.passed, c.failed + c.errors, c.missed)).collect();
+    println!("{counts:?}");
+    for (name, count) in [("dashboard", SECONDS + 1), ("slow", SECONDS / 10 + 1)] {
+        let (_, passed, bad, missed) = *counts.iter().find(|(n, ..)| *n == name).unwrap();
+        assert_eq!((passed + missed, bad), (count, 0), "{name}");
+        assert!(passed > 0, "{name}");
+    }
+
+    // Each step once, by name, by result and by what the engine saw.
+    let runs = action_runs(&store).await;
+    let own: Vec<_> = runs.iter().filter(|r| r.spec.cause.kind == CauseKind::Soak).collect();
+    assert_eq!(own.len(), 3, "{own:#?}");
+    for step in own {
+        assert_eq!(step.status.as_ref().unwrap().phase, ActionPhase::Succeeded, "{step:#?}");
+    }
+    log.settle(&example, "ui");
+    assert_eq!(log.count("start", "ui") - before, 2, "one from Startup and one from Cleanup: {:?}", log.changes());
+    assert_eq!(log.count("destroy", "ui"), 1, "{:?}", log.changes());
+    let label = format!("label=com.docker.compose.project={}", example.project);
+    let left = docker(&["ps", "--all", "--quiet", "--filter", &label]);
+    assert_eq!(left.lines().count(), 4, "one container a service, and no other");
+
+    // The report is made from the evidence, and made again it is the same.
+    let data = example.path().join("data");
+    let report = |format: &str| {
+        let said =
+            wicapctl_with(&[("WICAP_DATA_DIR", &data)], &["--store", &url, "soak", "report", "soak", "-o", format], "");
+        assert_eq!(said.code, 0, "{said:?}");
+        said.out
+    };
+    let first = report("json");
+    assert_eq!(first, report("json"));
+    let parsed: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(parsed["verdict"], "Passed");
+    assert_eq!(parsed["evidence"]["digest"], json!(done.evidence.unwrap().digest));
+    assert!(report("html").contains("<svg") && report("text").starts_with("SoakRun soak of wicap: Passed"));
+    assert!(report("junit").contains("<testsuite name=\"criteria\""));
+}
