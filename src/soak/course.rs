@@ -17,10 +17,10 @@ use kube::Resource;
 use super::evidence::Evidence;
 use super::record::What;
 use super::schedule::last_check;
-use crate::api::action::{ActionPhase, ActionRun, ActionRunSpec, Cause, CauseKind};
+use crate::api::action::{ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, StepKind};
 use crate::api::session::{ControlSession, SessionPhase};
 use crate::api::soak::{DuringSoak, SoakPhase, SoakRun, SoakRunSpec, Verdict};
-use crate::api::stack::{Maintenance, WicapStack};
+use crate::api::stack::{Maintenance, ServiceState, ServiceStatus, WicapStack};
 use crate::api::{Object, Time, after, condition, elapsed};
 use crate::plan::drift::{detect, is_stale};
 
@@ -216,6 +216,10 @@ fn act(scene: &Scene<'_>, evidence: &Evidence, phase: SoakPhase) -> Move {
         let ended = status.map(|s| s.phase).filter(|p| p.is_final());
         match (found, ended) {
             (_, Some(ActionPhase::Succeeded)) => {}
+            // Whether what was brought up serves is for Warmup to see, which has the patience for it.
+            (_, Some(ActionPhase::Failed)) if phase == SoakPhase::Startup && status.is_some_and(was_carried_out) => {}
+            // Nothing is there to be taken down: asked for, the action would fail.
+            (None, None) if step.action.takes_down() && is_down(scene.stack, scene.now) => {}
             (_, Some(ended)) => {
                 let why = status.and_then(|s| s.message.clone()).map_or(String::new(), |m| format!(": {m}"));
                 return gone_wrong(phase, ended == ActionPhase::Failed, format!("{what} is {ended:?}{why}"));
@@ -252,6 +256,18 @@ fn act(scene: &Scene<'_>, evidence: &Evidence, phase: SoakPhase) -> Move {
         }
     }
     following(spec, phase)
+}
+
+/// Whether Compose did what it was asked for, whatever was seen afterwards.
+fn was_carried_out(status: &ActionRunStatus) -> bool {
+    status.steps.iter().any(|step| step.kind == StepKind::Execute && step.exit_code == Some(0))
+}
+
+/// Whether nothing of the stack is there: no container of any of its services, and no other of its project.
+fn is_down(stack: Option<&WicapStack>, now: Time) -> bool {
+    let Some(status) = stack.and_then(|s| s.status.as_ref()).filter(|s| !is_stale(Some(s), now)) else { return false };
+    let missing = |s: &ServiceStatus| s.state == ServiceState::Missing;
+    !status.services.is_empty() && status.services.iter().all(missing) && status.orphans.is_empty()
 }
 
 /// What a step that did not succeed means. A stack that does not come up has failed; that it could not be tried says nothing of it.

@@ -137,12 +137,28 @@ fn frame(run: &SoakRun, evidence: Option<&Evidence>, now: Time) -> Vec<String> {
     }
     let restarts: u32 = status.restarts.iter().map(|r| r.count).sum();
     lines.push(format!("  restarts {restarts}, recoveries {}", status.recoveries));
-    for (name, points) in evidence.iter().flat_map(|e| &e.series).filter(|(_, points)| !points.is_empty()).take(CURVES) {
+    let mut curves: Vec<_> = evidence.iter().flat_map(|e| &e.series).filter(|(_, points)| !points.is_empty()).collect();
+    curves.sort_by_key(|(name, _)| (weight(run, name), *name));
+    for (name, points) in curves.into_iter().take(CURVES) {
         let last = points.last().map_or(0.0, |(_, v)| *v);
         let value = if name.ends_with("/memory") { amount(last, "bytes") } else { shown(last) };
         lines.push(format!("  {name:<24} {} {value}", spark(points)));
     }
     lines
+}
+
+/// What the verdict depends on comes first, then what is most often looked at.
+fn weight(run: &SoakRun, series: &str) -> u8 {
+    let criteria = &run.spec.criteria;
+    let leaks = criteria.leaks.iter().flat_map(|leaks| &leaks.series);
+    let judged =
+        leaks.into_iter().any(|name| name == series) || criteria.expressions.iter().any(|e| e.value.contains(series));
+    match series {
+        _ if judged => 0,
+        _ if series.ends_with("/memory") => 1,
+        _ if series.starts_with("check:") => 2,
+        _ => 3,
+    }
 }
 
 /// How far it is, and how long it will take.
@@ -181,6 +197,15 @@ mod tests {
         assert_eq!(spark(&[(at(0), 5.0), (at(1), 5.0)]), "▁▁");
         let long: Vec<_> = (0..1000).map(|n| (at(n), 1.0)).collect();
         assert_eq!(spark(&long).chars().count(), WIDTH);
+    }
+
+    #[test]
+    fn what_the_verdict_depends_on_is_shown_first() {
+        let spec = serde_json::json!({"stack": "s", "duration": "1m", "checks": [], "criteria":
+            {"leaks": {"series": ["ui/memory"]}, "expressions": [{"name": "e", "value": "mean('ui/eps')", "min": 0}]}});
+        let run = SoakRun::new("night", serde_json::from_value(spec).unwrap());
+        let order = ["ui/memory", "ui/eps", "redis/memory", "check:page/latency", "ui/cpu"].map(|name| weight(&run, name));
+        assert_eq!(order, [0, 0, 1, 2, 3]);
     }
 
     #[test]

@@ -185,6 +185,38 @@ fn a_step_that_does_not_succeed_decides_the_run_and_the_stack_is_cleaned_up_all_
 }
 
 #[test]
+fn a_stack_that_was_brought_up_and_does_not_serve_yet_has_the_time_of_warmup() {
+    for (exit_code, phase) in [(Some(0), SoakPhase::Warmup), (Some(1), SoakPhase::Cleanup), (None, SoakPhase::Cleanup)] {
+        let mut world = World::new(json!({}));
+        world.answer(ActionPhase::Succeeded);
+        world.answer(ActionPhase::Failed);
+        let execute = json!({"kind": "Execute", "command": ["docker"], "startedAt": at(0), "exitCode": exit_code});
+        let status = world.actions.last_mut().unwrap().status.as_mut().unwrap();
+        status.steps = vec![serde_json::from_value(execute).unwrap()];
+        available(&mut world.stack, "False");
+        world.settle();
+        assert_eq!(world.evidence.phase(), phase, "{exit_code:?}");
+    }
+}
+
+#[test]
+fn a_stack_that_is_not_there_is_not_taken_down() {
+    let mut world = World::new(json!({}));
+    world.stack = fixtures::stack(&[("redis", ServiceState::Missing), ("ui", ServiceState::Missing)]);
+    assert!(matches!(world.settle(), Move::Ask(asked) if asked.0 == "night-12345678-startup-1"));
+    // One container is enough, whoever it belongs to; and what is not known is not nothing.
+    let some = fixtures::stack(&[("redis", ServiceState::Missing), ("ui", ServiceState::Exited)]);
+    let unknown = fixtures::stack(&[("redis", ServiceState::Missing), ("ui", ServiceState::Unknown)]);
+    let mut orphan = fixtures::stack(&[("ui", ServiceState::Missing)]);
+    orphan.status.as_mut().unwrap().orphans.push("old".to_owned());
+    for stack in [some, unknown, orphan] {
+        let mut world = World::new(json!({}));
+        world.stack = stack;
+        assert!(matches!(world.settle(), Move::Ask(asked) if asked.0 == "night-12345678-teardown-1"));
+    }
+}
+
+#[test]
 fn every_phase_has_a_deadline() {
     use SoakPhase::{Cleanup, Finalizing, Preflight, Startup, Teardown, Warmup};
     for (phase, seconds, expected) in [
