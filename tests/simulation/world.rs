@@ -15,7 +15,7 @@ use wicap::api::action::ActionRun;
 use wicap::api::condition;
 use wicap::api::policy::ControlPolicy;
 use wicap::api::session::ControlSession;
-use wicap::api::stack::{ServiceState, WicapStack, WicapStackStatus};
+use wicap::api::stack::{ServiceSpec, ServiceState, WicapStack, WicapStackStatus};
 use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
 use wicap::clock::Clock;
 use wicap::controllers::{Context, run};
@@ -300,12 +300,17 @@ impl World {
                 (false, true) => container.phase == Phase::Running,
             }
         });
-        // Who waits for what a person was called for waits for ever; who waits for time to pass does not.
+        // Who waits for what a person was called for waits for ever; who waits for time to pass does not. Where the engine goes on
+        // starting what is waited for, there is something to be done at each of its starts, until that ladder has come to its end too.
+        let comes_back = |s: &ServiceSpec| self.docker.of(&s.name).is_some_and(|c| c.phase == Phase::Restarting);
+        let is_called_for = |name: &str| status.recovery.iter().any(|r| r.service == name && r.escalated_at.is_some());
+        let comes_back =
+            stack.spec.services.iter().any(comes_back) && status.drift.iter().any(|d| !is_called_for(&d.service));
         let waits = status.planned_action.as_ref().is_some_and(|planned| {
             let whom = planned.split(' ').nth(1).unwrap_or_default();
             !planned.contains("(waits for ") && !waits_for_a_person(status, whom)
         });
-        (available && true_enough) || (escalated && !waits)
+        (available && true_enough) || (escalated && !waits && !comes_back)
     }
 
     async fn suffer(self: Arc<Self>, fault: Fault) {
