@@ -86,6 +86,10 @@ pub async fn run(script: &WebDriver, limit: Duration) -> Outcome {
     let begun = Instant::now();
     let deadline = begun + limit;
     let error = |message| Outcome { result: RunResult::Error { message }, took: begun.elapsed(), picture: None };
+    // Whatever way it came into the store: nothing is started that validation would not have let through.
+    if let Some(violation) = script.violations("webdriver").first() {
+        return error(violation.to_string());
+    }
     let session = match timeout_at(deadline, open(script, limit)).await {
         Ok(Ok(session)) => session,
         Ok(Err(why)) => return error(format!("no session of {}: {why}", script.url)),

@@ -222,12 +222,14 @@ fn act(scene: &Scene<'_>, evidence: &Evidence, phase: SoakPhase) -> Move {
             (None, None) if step.action.takes_down() && is_down(scene.stack, scene.now) => {}
             (_, Some(ended)) => {
                 let why = status.and_then(|s| s.message.clone()).map_or(String::new(), |m| format!(": {m}"));
-                return gone_wrong(phase, ended == ActionPhase::Failed, format!("{what} is {ended:?}{why}"));
+                return gone_wrong(evidence, phase, ended == ActionPhase::Failed, format!("{what} is {ended:?}{why}"));
             }
-            (None, None) if is_late => return gone_wrong(phase, false, format!("{what} was not asked for in time")),
+            (None, None) if is_late => {
+                return gone_wrong(evidence, phase, false, format!("{what} was not asked for in time"));
+            }
             (Some(_), None) if is_late => {
                 let limit = crate::api::Duration::from(patience(spec, phase));
-                return gone_wrong(phase, true, format!("{what} did not end within {limit}"));
+                return gone_wrong(evidence, phase, true, format!("{what} did not end within {limit}"));
             }
             (None, None) if scene.is_told => {
                 let asked = ActionRunSpec {
@@ -271,12 +273,14 @@ fn is_down(stack: Option<&WicapStack>, now: Time) -> bool {
 }
 
 /// What a step that did not succeed means. A stack that does not come up has failed; that it could not be tried says nothing of it.
-fn gone_wrong(phase: SoakPhase, was_tried: bool, what: String) -> Move {
+fn gone_wrong(evidence: &Evidence, phase: SoakPhase, was_tried: bool, what: String) -> Move {
+    let told = format!("{phase:?}: {what}");
     match phase {
-        // The verdict stands.
-        SoakPhase::Cleanup => enter(SoakPhase::Completed),
-        SoakPhase::Startup if was_tried => decide(Verdict::Failed, format!("Startup: {what}")),
-        _ => decide(Verdict::Error, format!("{phase:?}: {what}")),
+        // The verdict stands; what went wrong is told.
+        SoakPhase::Cleanup if evidence.events.iter().any(|e| e.what == told) => enter(SoakPhase::Completed),
+        SoakPhase::Cleanup => Move::Record(What::Event { what: told }),
+        SoakPhase::Startup if was_tried => decide(Verdict::Failed, told),
+        _ => decide(Verdict::Error, told),
     }
 }
 

@@ -7,11 +7,13 @@
 //!
 //! Guarantees: what [`Journal::append`] returned from is on disk. Only one process appends at a time: the file is locked. A record that a
 //! crash cut off in its middle is cut off whole when the file is opened; whatever follows from it was not told to anybody.
+//! Nobody but its owner reads it: a picture shows whatever the page shows.
 //! Caveat: who can write to the data directory can write another file from its beginning; the status in the store has the digest that it
 //! must have had.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::record::{ROOT, Record, digest, link};
@@ -97,9 +99,9 @@ impl Journal {
         let path = data_dir.join(&name);
         let io = |source| JournalError::Io { path: path.clone(), source };
         if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(io)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
         }
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(io)?;
+        let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path }),
@@ -157,7 +159,7 @@ impl Journal {
         if !path.exists() {
             let half = path.with_extension("half");
             let write = || {
-                let mut file = File::create(&half)?;
+                let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&half)?;
                 file.write_all(png)?;
                 file.sync_all()?;
                 fs::rename(&half, &path)

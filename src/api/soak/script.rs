@@ -25,6 +25,28 @@ const URL_MOST: usize = 2048;
 /// Capabilities that are objects: the client adds to the first, `noConsoleErrors` to the second.
 pub(crate) const OBJECTS: [&str; 2] = ["goog:chromeOptions", "goog:loggingPrefs"];
 
+/// What a script may say of the browser. A WebDriver server starts whatever its capabilities name, so that what is not listed would be a
+/// way to run programs without a session that permits it.
+const WORDS: [&str; 3] = ["browserName", "browserVersion", "platformName"];
+
+/// Objects that may have `args`, and nothing else.
+const WITH_SWITCHES: [&str; 3] = ["goog:chromeOptions", "ms:edgeOptions", "moz:firefoxOptions"];
+
+/// The switches of browsers that may be among them: how the browser looks, and what it does without a screen or as root.
+const SWITCHES: [&str; 11] = [
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-dev-shm-usage",
+    "window-size",
+    "width",
+    "height",
+    "hide-scrollbars",
+    "force-device-scale-factor",
+    "lang",
+    "incognito",
+];
+
 /// A browser's visit to a page, over any WebDriver server (chromedriver, geckodriver, Selenium).
 ///
 /// It passes when every step does, in their order. It is stored and shown as it is: no place for a secret.
@@ -33,8 +55,10 @@ pub(crate) const OBJECTS: [&str; 2] = ["goog:chromeOptions", "goog:loggingPrefs"
 pub struct WebDriver {
     /// Where the WebDriver server listens, such as `http://127.0.0.1:9515` or `http://grid:4444/wd/hub`. Plain http only.
     pub url: String,
-    /// What the browser has to be and how it is begun: the `alwaysMatch` of the session, as given. chromedriver takes a browser
-    /// without a screen by `{"goog:chromeOptions": {"args": ["--headless=new"]}}`; as root it needs `--no-sandbox` too.
+    /// What the browser has to be and how it is begun: the `alwaysMatch` of the session. `browserName`, `browserVersion`,
+    /// `platformName`, `acceptInsecureCerts`, `goog:loggingPrefs`, and switches: chromedriver takes a browser without a screen by
+    /// `{"goog:chromeOptions": {"args": ["--headless=new"]}}`; as root it needs `--no-sandbox` too. Nothing else is let through: a
+    /// WebDriver server starts what it is told to.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "any_object")]
     pub capabilities: Map<String, Value>,
@@ -132,11 +156,10 @@ impl WebDriver {
         let is_plain = |url: &Url| url.scheme() == "http" && url.query().is_none() && url.fragment().is_none();
         let fits = web_url(&self.url).is_some_and(|url| is_plain(&url));
         check.that(fits, format!("{path}.url"), quoted(&self.url), expected);
-        for name in OBJECTS {
-            let value = self.capabilities.get(name);
-            let fits = value.is_none_or(Value::is_object);
-            let found = || value.map(|value| quoted(&value.to_string())).unwrap_or_default();
-            check.that(fits, format!("{path}.capabilities[{name:?}]"), found(), "an object");
+        for (name, value) in &self.capabilities {
+            let expected = unfit(name, value);
+            let found = quoted(&value.to_string());
+            check.that(expected.is_none(), format!("{path}.capabilities[{name:?}]"), found, expected.unwrap_or_default());
         }
         let count = self.steps.len();
         let expected = format!("1 to {STEPS_MOST} steps");
@@ -150,6 +173,29 @@ impl WebDriver {
         }
         check.finish()
     }
+}
+
+/// What a capability should be, where it is not.
+fn unfit(name: &str, value: &Value) -> Option<String> {
+    let is_switch = |arg: &Value| {
+        let switch = arg.as_str().and_then(|a| a.split('=').next()).map(|a| a.trim_start_matches('-'));
+        switch.is_some_and(|switch| SWITCHES.contains(&switch))
+    };
+    let switches = |options: &Map<String, Value>| {
+        let args = |value: &Value| value.as_array().is_some_and(|args| args.iter().all(is_switch));
+        options.iter().all(|(key, value)| key == "args" && args(value))
+    };
+    if WITH_SWITCHES.contains(&name) {
+        let fits = value.as_object().is_some_and(switches);
+        return (!fits).then(|| format!("an object with args, of the switches {}", SWITCHES.join(", ")));
+    }
+    let (fits, expected) = match name {
+        "acceptInsecureCerts" => (value.is_boolean(), "true or false"),
+        "goog:loggingPrefs" => (value.as_object().is_some_and(|o| o.values().all(Value::is_string)), "an object of texts"),
+        word if WORDS.contains(&word) => (value.is_string(), "a text"),
+        _ => (false, "none of that name: a server could be told by it to start anything"),
+    };
+    (!fits).then(|| expected.to_owned())
 }
 
 impl Step {
@@ -269,6 +315,23 @@ mod tests {
                 json!({"capabilities": {"goog:chromeOptions": 7}}),
                 "w.capabilities[\"goog:chromeOptions\"]: found \"7\", expected an",
             ),
+            (
+                json!({"capabilities": {"goog:chromeOptions": {"binary": "/bin/sh"}}}),
+                "w.capabilities[\"goog:chromeOptions\"]: found \"{\\\"binary\\\":\\\"/bin/sh\\\"}\", expected an object with args",
+            ),
+            (
+                json!({"capabilities": {"goog:chromeOptions": {"args": ["--headless", "--renderer-cmd-prefix=sh"]}}}),
+                "w.capabilities[\"goog:chromeOptions\"]: found",
+            ),
+            (
+                json!({"capabilities": {"moz:firefoxOptions": {"args": [7]}}}),
+                "w.capabilities[\"moz:firefoxOptions\"]: found",
+            ),
+            (
+                json!({"capabilities": {"se:anything": true}}),
+                "w.capabilities[\"se:anything\"]: found \"true\", expected none",
+            ),
+            (json!({"capabilities": {"browserName": 7}}), "w.capabilities[\"browserName\"]: found \"7\", expected a text"),
             (
                 json!({"capabilities": {"goog:loggingPrefs": []}}),
                 "w.capabilities[\"goog:loggingPrefs\"]: found \"[]\", expected an",

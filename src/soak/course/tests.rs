@@ -178,6 +178,8 @@ fn a_step_that_does_not_succeed_decides_the_run_and_the_stack_is_cleaned_up_all_
         let (found, reason) = world.evidence.decided.clone().unwrap();
         assert_eq!(found, verdict, "{reason}");
         assert!(reason.contains(told), "{reason}");
+        let cleanup = "Cleanup: compose_down on the whole stack is Denied: because";
+        assert_eq!(world.evidence.events.iter().map(|e| e.what.as_str()).collect::<Vec<_>>(), [cleanup]);
         let last_two = world.phases().split_off(world.phases().len() - 2);
         assert_eq!(last_two, [SoakPhase::Cleanup, SoakPhase::Completed]);
         assert!(!world.phases().contains(&SoakPhase::Soaking));

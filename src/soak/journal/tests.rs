@@ -87,6 +87,12 @@ fn a_picture_is_named_by_what_is_in_it() {
     assert_eq!(picture(directory.path(), &told, &name).unwrap(), b"png");
     fs::write(directory.path().join(format!("soaks/u/{name}.png")), b"another").unwrap();
     assert_eq!(picture(directory.path(), &told, &name), None, "it is not what it says it is");
+    let mode = |path: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(directory.path().join(path)).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(["soaks/u", "soaks/u/records.jsonl"].map(mode), [0o700, 0o600]);
+    assert_eq!(mode(&format!("soaks/u/{name}.png")), 0o600);
     for bad in ["../records.jsonl", "", "zz"] {
         assert_eq!(picture(directory.path(), &told, bad), None);
     }
