@@ -15,7 +15,7 @@ use wicap::api::action::ActionRun;
 use wicap::api::condition;
 use wicap::api::policy::ControlPolicy;
 use wicap::api::session::ControlSession;
-use wicap::api::stack::{ServiceSpec, ServiceState, WicapStack, WicapStackStatus};
+use wicap::api::stack::{ServiceState, WicapStack, WicapStackStatus};
 use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
 use wicap::clock::Clock;
 use wicap::controllers::{Context, run};
@@ -44,6 +44,13 @@ const AFTERMATH: Duration = Duration::from_secs(35);
 
 /// And what belonged to a stack that was deleted is collected once a minute.
 const AFTERMATH_OF_A_DELETION: Duration = Duration::from_secs(70);
+
+/// Where the engine goes on starting what others wait for, there is something to be done for them at each of its starts, or at every
+/// second or third where their back-off lets one go by, until their ladders have come to their ends too. It waits a minute at most.
+const AFTERMATH_OF_A_LOOP: Duration = Duration::from_secs(4 * 60 + 10);
+
+/// What runs for that long is out of such a loop.
+const RUNS_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long after the end of an action it takes until that has been told.
 const IS_TOLD: Duration = Duration::from_secs(2);
@@ -238,7 +245,7 @@ impl World {
         let deadline = calm + SETTLES;
         let mut ended = Ended { settled: None, quiet_from: i64::MAX, quiet_at: Duration::MAX, stack: None };
         let mut rest: Option<(Instant, String)> = None;
-        let mut under_way = calm;
+        let (mut under_way, mut looped) = (calm, None);
         loop {
             sleep(Duration::from_secs(1)).await;
             ended.stack = self.store.api::<WicapStack>().get_opt("wicap").await.expect("nothing is wrong here");
@@ -247,7 +254,14 @@ impl World {
                 under_way = now;
             }
             let seen = ended.stack.as_ref().filter(|s| self.is_at_rest(s)).map(|s| format!("{:?}", at_rest(s)));
-            let aftermath = if self.is_deleted_once() { AFTERMATH_OF_A_DELETION } else { AFTERMATH };
+            if ended.stack.as_ref().is_some_and(|stack| self.is_being_restarted(stack)) {
+                looped = Some(now);
+            }
+            let aftermath = match looped {
+                Some(at) if now - at < RUNS_AGAIN => AFTERMATH_OF_A_LOOP,
+                _ if self.is_deleted_once() => AFTERMATH_OF_A_DELETION,
+                _ => AFTERMATH,
+            };
             rest = match (rest, seen) {
                 (Some((since, before)), Some(seen)) if before == seen => Some((since, before)),
                 (_, seen) => {
@@ -260,12 +274,14 @@ impl World {
                 return ended;
             }
             let Some((since, _)) = &rest else { continue };
-            if ended.quiet_at == Duration::MAX && now - *since >= aftermath && now - under_way >= IS_TOLD {
+            // What was tried once more for who waits has left no trace in what is said of him.
+            let since = if aftermath == AFTERMATH_OF_A_LOOP { under_way.max(*since) } else { *since };
+            if ended.quiet_at == Duration::MAX && now - since >= aftermath && now - under_way >= IS_TOLD {
                 (ended.quiet_from, ended.quiet_at) = (self.revision().await, self.journal.now());
                 self.journal.say("judge", "nothing is to happen from now on");
             }
             if ended.quiet_at != Duration::MAX && self.journal.now() >= ended.quiet_at + QUIET {
-                ended.settled = Some(*since - calm);
+                ended.settled = Some(since - calm);
                 return ended;
             }
         }
@@ -278,6 +294,11 @@ impl World {
 
     fn is_deleted_once(&self) -> bool {
         self.scenario.faults.iter().any(|(_, fault)| matches!(fault, Fault::Delete(_)))
+    }
+
+    /// Whether the engine waits before it starts a service again.
+    fn is_being_restarted(&self, stack: &WicapStack) -> bool {
+        stack.spec.services.iter().any(|s| self.docker.of(&s.name).is_some_and(|c| c.phase == Phase::Restarting))
     }
 
     async fn nothing_is_under_way(&self) -> bool {
@@ -300,17 +321,12 @@ impl World {
                 (false, true) => container.phase == Phase::Running,
             }
         });
-        // Who waits for what a person was called for waits for ever; who waits for time to pass does not. Where the engine goes on
-        // starting what is waited for, there is something to be done at each of its starts, until that ladder has come to its end too.
-        let comes_back = |s: &ServiceSpec| self.docker.of(&s.name).is_some_and(|c| c.phase == Phase::Restarting);
-        let is_called_for = |name: &str| status.recovery.iter().any(|r| r.service == name && r.escalated_at.is_some());
-        let comes_back =
-            stack.spec.services.iter().any(comes_back) && status.drift.iter().any(|d| !is_called_for(&d.service));
+        // Who waits for what a person was called for waits for ever; who waits for time to pass does not.
         let waits = status.planned_action.as_ref().is_some_and(|planned| {
             let whom = planned.split(' ').nth(1).unwrap_or_default();
             !planned.contains("(waits for ") && !waits_for_a_person(status, whom)
         });
-        (available && true_enough) || (escalated && !waits && !comes_back)
+        (available && true_enough) || (escalated && !waits)
     }
 
     async fn suffer(self: Arc<Self>, fault: Fault) {
