@@ -147,8 +147,8 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
             "an action that does not exist",
             session(|d| d["spec"]["allowedActions"] = json!(["rm_rf"])),
             "ControlSession \"c\": spec.allowedActions[0]: found \"rm_rf\", expected one of \"status_check\", \"start_service\", \
-             \"restart_service\", \"stop_service\", \"compose_up\", \"recreate_service\", \"compose_down\", \
-             \"compose_down_volumes\"",
+             \"restart_service\", \"stop_service\", \"compose_up\", \"recreate_service\", \"run_job\", \
+             \"compose_down\", \"compose_down_volumes\"",
         ),
         (
             "a mode that does not exist",
@@ -164,6 +164,22 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
             "nothing to check",
             soak(|d| d["spec"]["checks"] = json!([])),
             "SoakRun \"k\": spec.checks: found an empty list, expected at least one check: nothing asked proves nothing",
+        ),
+        (
+            "a check that is an action, and no session for it",
+            soak(|d| d["spec"]["checks"] = json!([{"name": "c", "period": "1m", "timeout": "1m", "job": "e2e"}])),
+            "SoakRun \"k\": spec.session: found the job \"e2e\" and no session, expected the name of a ControlSession: a job is an \
+             action",
+        ),
+        (
+            "a check that asks two things",
+            soak(|d| d["spec"]["checks"][0]["job"] = json!("e2e")),
+            "SoakRun \"k\": spec.checks[0]: found several of them, expected exactly one of httpGet, webdriver and job",
+        ),
+        (
+            "a job that would be told options of the engine",
+            stack(|d| d["spec"]["jobs"] = json!([{"name": "e2e", "image": "--privileged", "junit": "/out/junit.xml"}])),
+            "WicapStack \"s\": spec.jobs[0].image: found \"--privileged\", expected the name or id of an image",
         ),
         (
             "two mistakes at once",

@@ -39,7 +39,8 @@ fn run(example: &Example, slow: u16) -> Value {
     run["spec"]["phases"] =
         json!({"teardown": {}, "startup": {}, "cleanup": {"steps": [{"action": "restart_service", "target": "ui"}]}});
     let slow = json!({"name": "slow", "period": "10s", "httpGet": {"port": slow}});
-    run["spec"]["checks"].as_array_mut().unwrap().push(slow);
+    let job = json!({"name": "suite", "period": "15s", "timeout": "20s", "job": "suite"});
+    run["spec"]["checks"].as_array_mut().unwrap().extend([slow, job]);
     run["spec"]["criteria"] = json!({"maxRestarts": 0, "maxRecoveries": 0,
         "expressions": [{"name": "memory", "value": "mean('ui/memory')", "min": 1000}]});
     run
@@ -47,8 +48,17 @@ fn run(example: &Example, slow: u16) -> Value {
 
 fn session(example: &Example) -> Value {
     let mut session = example.session("night", "Assist");
-    session["spec"]["allowedActions"].as_array_mut().unwrap().push(json!("compose_down"));
+    session["spec"]["allowedActions"].as_array_mut().unwrap().extend([json!("compose_down"), json!("run_job")]);
     session
+}
+
+/// The stack with a job, long enough to be met by a kill.
+fn stack(example: &Example) -> Value {
+    let stats = format!("http://127.0.0.1:{}/api/stats", example.ui_port);
+    let args = ["wicap-sim", "suite", "--junit", "/tmp/junit.xml", "--wait", "3", "--get", &stats];
+    let job =
+        json!({"name": "suite", "image": "wicap-core:local", "network": "host", "junit": "/tmp/junit.xml", "args": args});
+    example.stack(|stack| stack["spec"]["jobs"] = json!([job]))
 }
 
 fn status(run: &SoakRun) -> SoakRunStatus {
@@ -64,7 +74,7 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     let log = EngineLog::of(&example);
     let mut daemon = Daemon::start(&url, example.path(), &[]);
     let store = connect(&url).await;
-    apply(&url, &[example.stack(|_| {}), example.policy(), session(&example)]);
+    apply(&url, &[stack(&example), example.policy(), session(&example)]);
     until_settled(&store).await;
     let before = log.count("start", "ui");
     apply(&url, &[run(&example, slow)]);
@@ -104,7 +114,7 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     // missed, and told.
     let counts: Vec<_> = done.checks.iter().map(|c| (c.name.as_str(), c.passed, c.failed + c.errors, c.missed)).collect();
     println!("{counts:?}");
-    for (name, count) in [("dashboard", SECONDS + 1), ("slow", SECONDS / 10 + 1)] {
+    for (name, count) in [("dashboard", SECONDS + 1), ("slow", SECONDS / 10 + 1), ("suite", SECONDS / 15 + 1)] {
         let (_, passed, bad, missed) = *counts.iter().find(|(n, ..)| *n == name).unwrap();
         assert_eq!((passed + missed, bad), (count, 0), "{name}");
         assert!(passed > 0, "{name}");
@@ -113,9 +123,12 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     // Each step once, by name, by result and by what the engine saw.
     let runs = action_runs(&store).await;
     let own: Vec<_> = runs.iter().filter(|r| r.spec.cause.kind == CauseKind::Soak).collect();
-    assert_eq!(own.len(), 3, "{own:#?}");
-    for step in own {
-        assert_eq!(step.status.as_ref().unwrap().phase, ActionPhase::Succeeded, "{step:#?}");
+    let (jobs, steps): (Vec<_>, Vec<_>) = own.into_iter().partition(|r| r.spec.action.targets_job());
+    assert_eq!(steps.len(), 3, "{steps:#?}");
+    let made = counts.iter().find(|(n, ..)| *n == "suite").unwrap().1;
+    assert_eq!(jobs.len(), made as usize, "{jobs:#?}");
+    for run in steps.iter().chain(&jobs) {
+        assert_eq!(run.status.as_ref().unwrap().phase, ActionPhase::Succeeded, "{run:#?}");
     }
     log.settle(&example, "ui");
     assert_eq!(log.count("start", "ui") - before, 2, "one from Startup and one from Cleanup: {:?}", log.changes());
@@ -123,6 +136,8 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     let label = format!("label=com.docker.compose.project={}", example.project);
     let left = docker(&["ps", "--all", "--quiet", "--filter", &label]);
     assert_eq!(left.lines().count(), 4, "one container a service, and no other");
+    let label = format!("label=dev.wicap.project={}", example.project);
+    assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &label]), "", "no container of a job");
 
     // The report is made from the evidence, and made again it is the same.
     let data = example.path().join("data");

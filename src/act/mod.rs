@@ -10,6 +10,7 @@
 //! # Layout
 //! - [`container`]: start, restart, stop, through the engine
 //! - [`compose`]: up, recreate, down, through `docker compose`
+//! - [`job`]: a container of its own, run to its end
 //! - [`status_check`]: looks, and changes nothing
 //! - [`facts`]: the targets as they are now
 //! - [`verify`]: preconditions and postconditions, pure, and the wait for the latter
@@ -18,6 +19,7 @@
 pub mod compose;
 pub mod container;
 pub mod facts;
+pub mod job;
 pub mod serving;
 pub mod status_check;
 pub mod verify;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 pub use verify::{postcondition, precondition};
 
-use crate::api::action::{ActionKind, ActionRunSpec, ContainerFact, Verification};
+use crate::api::action::{ActionKind, ActionRun, ContainerFact, Verification};
 use crate::api::stack::WicapStackSpec;
 use crate::api::validate::is_service;
 use crate::audit::redact::redact;
@@ -51,6 +53,18 @@ pub enum ActError {
     Unmanaged {
         /// The target.
         target: String,
+    },
+    /// The spec has no such job. List it in `spec.jobs`; nothing was done.
+    #[error("{target:?} is no job of spec.jobs")]
+    NoJob {
+        /// The target.
+        target: String,
+    },
+    /// The project has no such network, or is not up; nothing was done.
+    #[error("the project has no network {network:?}")]
+    NoNetwork {
+        /// Its key in the compose file.
+        network: String,
     },
     /// The action does not go with such a target; nothing was done.
     #[error("{action} cannot act on {}", if .target.is_empty() { "the whole stack" } else { .target })]
@@ -91,7 +105,12 @@ impl ActError {
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         match self {
-            Self::NotListed { .. } | Self::Unmanaged { .. } | Self::Target { .. } | Self::NoContainer { .. } => false,
+            Self::NotListed { .. }
+            | Self::Unmanaged { .. }
+            | Self::NoJob { .. }
+            | Self::NoNetwork { .. }
+            | Self::Target { .. }
+            | Self::NoContainer { .. } => false,
             Self::Engine(error) => error.is_ambiguous(),
             Self::Compose(error) => error.is_ambiguous(),
             Self::Timeout { .. } => true,
@@ -117,19 +136,23 @@ pub struct Deed<'a> {
     pub target: &'a str,
     /// The services to act on together, instead of the target.
     pub services: &'a [String],
+    /// Uid of the ActionRun: what a job's container is called by. `""` of an action that is not asked for as one.
+    pub uid: &'a str,
 }
 
 impl<'a> Deed<'a> {
     /// An action on a target alone.
     #[must_use]
     pub fn new(action: ActionKind, target: &'a str) -> Self {
-        Self { action, target, services: &[] }
+        Self { action, target, services: &[], uid: "" }
     }
 }
 
-impl<'a> From<&'a ActionRunSpec> for Deed<'a> {
-    fn from(spec: &'a ActionRunSpec) -> Self {
-        Self { action: spec.action, target: &spec.target, services: &spec.params.services }
+impl<'a> From<&'a ActionRun> for Deed<'a> {
+    fn from(run: &'a ActionRun) -> Self {
+        let spec = &run.spec;
+        let uid = run.metadata.uid.as_deref().unwrap_or_default();
+        Self { action: spec.action, target: &spec.target, services: &spec.params.services, uid }
     }
 }
 
@@ -152,6 +175,9 @@ impl Actor {
     /// # Errors
     /// [`ActError::NotListed`], or why the engine could not be asked.
     pub async fn facts(&self, stack: &WicapStackSpec, deed: Deed<'_>) -> Result<Vec<ContainerFact>, ActError> {
+        if deed.action.targets_job() {
+            return Ok(vec![job::fact(&self.engine, job::job(stack, deed.target)?, deed.uid).await?]);
+        }
         facts::now(&self.engine, stack, deed, &[]).await
     }
 
@@ -166,9 +192,13 @@ impl Actor {
         deed: Deed<'_>,
         before: &[ContainerFact],
     ) -> Result<Vec<String>, ActError> {
+        if deed.action.targets_job() {
+            return Ok(job::command(job::job(stack, deed.target)?, deed.uid));
+        }
         let services = targets(stack, deed)?;
         let Deed { action, target, .. } = deed;
         match action {
+            ActionKind::RunJob => Err(ActError::Target { action, target: target.to_owned() }),
             ActionKind::StatusCheck => Ok(status_check::command(&stack.compose.project)),
             ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService => {
                 container::command(action, container::id(target, before)?)
@@ -205,6 +235,11 @@ impl Actor {
                 let work = container::execute(&self.engine, action, container::id(target, before)?);
                 tokio::time::timeout(timeout, work).await.map_err(|_| ActError::Timeout { after: timeout })??
             }
+            // Its container's own time begins with its start.
+            ActionKind::RunJob => {
+                let work = job::execute(&self.engine, &stack.compose.project, job::job(stack, target)?, deed.uid);
+                tokio::time::timeout(timeout, work).await.map_err(|_| ActError::Timeout { after: timeout })??
+            }
             // The process has its own time limit, which also ends it.
             ActionKind::ComposeUp
             | ActionKind::RecreateService
@@ -226,7 +261,21 @@ impl Actor {
         timeout: Duration,
         over: bool,
     ) -> Verification {
+        if deed.action.targets_job() {
+            return match job::job(stack, deed.target) {
+                Ok(job) => job::wait(&self.engine, job, deed.uid, timeout, over).await,
+                Err(error) => Verification { holds: false, message: error.to_string(), after: Vec::new(), job: None },
+            };
+        }
         verify::wait(&self.engine, stack, verify::Wanted { deed, before, timeout, over }).await
+    }
+
+    /// Removes the container of a job that is over.
+    ///
+    /// # Errors
+    /// [`ActError::Engine`]. One that is not there is fine.
+    pub async fn clean_up(&self, uid: &str) -> Result<(), ActError> {
+        job::remove(&self.engine, uid).await
     }
 }
 
@@ -238,6 +287,7 @@ pub fn default_timeout(action: ActionKind) -> Duration {
         ActionKind::StatusCheck => 10,
         ActionKind::StartService => 30,
         ActionKind::RestartService | ActionKind::StopService => 60,
+        ActionKind::RunJob => 300,
         ActionKind::ComposeUp | ActionKind::RecreateService | ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => {
             120
         }
@@ -329,7 +379,7 @@ mod tests {
     fn services_that_are_named_are_brought_up_together_instead_of_the_target() {
         let call = |action, services: &[&str]| {
             let services: Vec<String> = services.iter().map(|s| (*s).to_owned()).collect();
-            actor().command(&stack(), Deed { action, target: "ui", services: &services }, &[]).map(|c| c.join(" "))
+            actor().command(&stack(), Deed { services: &services, ..Deed::new(action, "ui") }, &[]).map(|c| c.join(" "))
         };
         let up = call(ActionKind::ComposeUp, &["redis"]).unwrap();
         assert!(up.ends_with("up --detach --no-deps --no-build --pull never --no-recreate redis"), "{up}");

@@ -55,6 +55,10 @@ pub fn precondition(action: ActionKind, before: &[ContainerFact]) -> Result<(), 
             let stoppable = runs(state) || matches!(state, ServiceState::Paused | ServiceState::Restarting);
             if stoppable { Ok(()) } else { Err(format!("{name} does not run: it is {state:?}")) }
         }
+        ActionKind::RunJob => match state {
+            ServiceState::Missing => Ok(()),
+            state => Err(format!("its container is there already: it is {state:?}")),
+        },
         ActionKind::ComposeUp => {
             let wanting = before.iter().any(|f| matches!(f.state, ServiceState::Missing | ServiceState::Exited));
             if wanting { Ok(()) } else { Err("nothing is missing or stopped".to_owned()) }
@@ -115,6 +119,8 @@ fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) 
             let new = now.container_id.is_some() && now.container_id.as_ref() != then_id;
             if new { Ok(()) } else { Err("runs in the same container as before".to_owned()) }
         }
+        // Its effect is told by what it leaves.
+        ActionKind::RunJob => Err("is no service".to_owned()),
         ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => match now.state {
             ServiceState::Missing => Ok(()),
             state => Err(format!("still has a container: it is {state:?}")),
@@ -189,9 +195,9 @@ pub(super) async fn wait(engine: &Engine, stack: &WicapStackSpec, wanted: Wanted
             Ok(Ok(facts)) => {
                 after = facts;
                 match postcondition(deed.action, before, &after) {
-                    Ok(()) => return Verification { holds: true, message: seen(&after), after },
+                    Ok(()) => return Verification { holds: true, message: seen(&after), after, job: None },
                     Err(missing) => match hopeless(deed.action, before, &after, over) {
-                        Some(message) => return Verification { holds: false, message, after },
+                        Some(message) => return Verification { holds: false, message, after, job: None },
                         None => missing,
                     },
                 }
@@ -200,7 +206,7 @@ pub(super) async fn wait(engine: &Engine, stack: &WicapStackSpec, wanted: Wanted
             Err(_) => "the last look was not answered".to_owned(),
         };
         if Instant::now() >= deadline {
-            return Verification { holds: false, message: format!("after {timeout:?}: {missing}"), after };
+            return Verification { holds: false, message: format!("after {timeout:?}: {missing}"), after, job: None };
         }
         let again = deadline.min(Instant::now() + LOOK_AGAIN);
         tokio::select! {

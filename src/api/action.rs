@@ -40,7 +40,8 @@ pub struct ActionRunSpec {
     pub stack: String,
     /// What to do.
     pub action: ActionKind,
-    /// The service to do it to. Empty: every service the stack's spec lists (`compose_up`, `compose_down`, `status_check`).
+    /// The service to do it to, or the job to run. Empty: every service the stack's spec lists (`compose_up`, `compose_down`,
+    /// `status_check`).
     #[serde(default)]
     pub target: String,
     /// What else the action is told.
@@ -127,6 +128,8 @@ pub enum ActionKind {
     ComposeUp,
     /// `docker compose up --detach --no-deps --force-recreate`.
     RecreateService,
+    /// Runs a job of the stack's spec to its end: `POST /containers/create` and `start`. The services stay as they are.
+    RunJob,
     /// `docker compose down`, which keeps volumes.
     ComposeDown,
     /// `docker compose down --volumes`: the data of the services goes with them.
@@ -135,13 +138,14 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::StatusCheck,
         Self::StartService,
         Self::RestartService,
         Self::StopService,
         Self::ComposeUp,
         Self::RecreateService,
+        Self::RunJob,
         Self::ComposeDown,
         Self::ComposeDownVolumes,
     ];
@@ -156,6 +160,7 @@ impl ActionKind {
             Self::StopService => "stop_service",
             Self::ComposeUp => "compose_up",
             Self::RecreateService => "recreate_service",
+            Self::RunJob => "run_job",
             Self::ComposeDown => "compose_down",
             Self::ComposeDownVolumes => "compose_down_volumes",
         }
@@ -177,22 +182,29 @@ impl ActionKind {
         if target.is_empty() { format!("{self} on the whole stack") } else { format!("{self} on {target}") }
     }
 
-    /// Whether it changes the stack.
+    /// Whether it changes anything on the host.
     #[must_use]
     pub fn changes(self) -> bool {
         self != Self::StatusCheck
     }
 
+    /// Whether it changes a service: then nothing else is done to that service meanwhile, and it has its share of what may be done to
+    /// the stack at once.
+    #[must_use]
+    pub fn changes_services(self) -> bool {
+        self.changes() && !self.targets_job()
+    }
+
     /// Whether it can stand on a recovery ladder: it brings a service up or only looks.
     #[must_use]
     pub fn can_mend(self) -> bool {
-        !matches!(self, Self::StopService) && !self.takes_down()
+        !matches!(self, Self::StopService) && !self.takes_down() && !self.targets_job()
     }
 
     /// Whether it can be a step of a rollback: it may also take down what can be brought up again as it was.
     #[must_use]
     pub fn can_roll_back(self) -> bool {
-        self != Self::ComposeDownVolumes
+        self != Self::ComposeDownVolumes && !self.targets_job()
     }
 
     /// Whether it takes the whole project away.
@@ -213,10 +225,16 @@ impl ActionKind {
         matches!(self, Self::StatusCheck | Self::ComposeUp) || self.takes_down()
     }
 
-    /// Whether a single service makes sense as its target.
+    /// Whether a single service, or a single job, makes sense as its target.
     #[must_use]
     pub fn can_target_service(self) -> bool {
         !self.takes_down()
+    }
+
+    /// Whether its target is a job of the stack's spec, and no service.
+    #[must_use]
+    pub fn targets_job(self) -> bool {
+        self == Self::RunJob
     }
 }
 
@@ -424,6 +442,33 @@ pub struct Verification {
     /// The target as it was then.
     #[serde(default)]
     pub after: Vec<ContainerFact>,
+    /// What a job has shown. Absent where it could not be run, or what came of it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobResult>,
+}
+
+/// What a job has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobResult {
+    /// Exit code of its process; absent when it did not end in its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Tests that passed.
+    #[serde(default)]
+    pub passed: u64,
+    /// Tests that failed.
+    #[serde(default)]
+    pub failed: u64,
+    /// Tests that broke down.
+    #[serde(default)]
+    pub errors: u64,
+    /// Tests that were skipped. They have not passed.
+    #[serde(default)]
+    pub skipped: u64,
+    /// The first of those that failed or broke down, each with its message, redacted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
 }
 
 impl Object for ActionRun {

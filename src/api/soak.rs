@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `phases`: what a run does before and after it soaks
-//! - `check`: what is asked of the stack meanwhile; [`script`]: by a browser
+//! - `check`: what is asked of the stack meanwhile; [`script`]: by a browser; jobs of the stack too
 //! - `criteria`: what must have been shown in the end
 //! - [`formula`]: the numbers that criteria are about
 //! - `status`: what it has come to
@@ -18,6 +18,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::action::ActionRun;
 use super::validate::{Check, quoted};
 use super::{Duration, Object, Violation};
 
@@ -61,7 +62,8 @@ pub struct SoakRunSpec {
     pub stack: String,
     /// How long the stack is soaked once it is up.
     pub duration: Duration,
-    /// Name of the ControlSession in which the run's own steps are asked for. Needed where a phase has steps.
+    /// Name of the ControlSession in which the run's own steps are asked for. Needed where a phase has steps,
+    /// or a check is a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// What the run does before and after it soaks.
@@ -135,6 +137,15 @@ impl Default for Samples {
     }
 }
 
+impl SoakRun {
+    /// Whether an action was asked for by this very run: a step, or a check that is a job.
+    #[must_use]
+    pub fn owns(&self, action: &ActionRun) -> bool {
+        let owners = action.metadata.owner_references.iter().flatten();
+        self.metadata.uid.as_ref().is_some_and(|uid| owners.into_iter().any(|owner| owner.uid == *uid))
+    }
+}
+
 impl Object for SoakRun {
     fn validate(&self) -> Vec<Violation> {
         let spec = &self.spec;
@@ -152,7 +163,7 @@ impl Object for SoakRun {
         }
         spec.phases.validate(&mut check, spec.session.is_some());
         check.positive("spec.startupTimeout", spec.startup_timeout);
-        validate_checks(&mut check, &spec.checks);
+        validate_checks(&mut check, &spec.checks, spec.session.is_some());
         let interval = spec.samples.interval.to_std();
         check.that(
             (std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(3600)).contains(&interval),

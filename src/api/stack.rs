@@ -2,12 +2,14 @@
 
 mod drift;
 pub mod expression;
+mod job;
 mod maintenance;
 mod probe;
 mod recovery;
 pub(in crate::api) mod rules;
 
 pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState, Severity};
+pub use job::Job;
 pub use maintenance::Maintenance;
 pub use probe::{
     BODY_MOST, Capture, Expectations, HealthWord, HttpGet, HttpHeader, JsonExpectation, LogLine, Presence, Probe,
@@ -60,6 +62,9 @@ pub struct WicapStackSpec {
     pub desired_state: DesiredState,
     /// The services that are kept. Names are compose service keys, not container names.
     pub services: Vec<ServiceSpec>,
+    /// What can be run to its end to ask something of the stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<Job>,
     /// What holds for every service that does not say otherwise.
     #[serde(default)]
     pub defaults: Defaults,
@@ -382,6 +387,12 @@ impl WicapStackSpec {
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
         self.services.iter().find(|s| s.name == name)
+    }
+
+    /// The job of that name, if the spec lists it.
+    #[must_use]
+    pub fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|j| j.name == name)
     }
 
     /// How that service is mended: its own recovery or the stack's.

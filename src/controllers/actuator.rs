@@ -19,8 +19,10 @@
 //! only; one that had none within its time ends as Failed, and the planner decides again.
 
 pub mod claim;
+mod job;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::runtime::reflector::{self, ObjectRef};
@@ -41,6 +43,7 @@ use crate::api::{Object, Time, after, condition, elapsed, reason};
 use crate::audit::redact::redact;
 use crate::observe::directory::HeldDirectory;
 use crate::plan::authorise;
+use crate::store;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
 
@@ -94,6 +97,8 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                 stop_told,
                 stacks,
                 stack_told,
+                ending: ending.clone(),
+                cleaned: Mutex::default(),
                 fence,
                 context,
             });
@@ -117,6 +122,18 @@ struct Actuator {
     stacks: reflector::Store<WicapStack>,
     /// Changes with them.
     stack_told: watch::Receiver<()>,
+    /// The end of this leadership.
+    ending: CancellationToken,
+    /// The jobs, by uid, of which nothing is left on the host.
+    cleaned: Mutex<HashSet<String>>,
+}
+
+/// What came before the effect of an action was seen.
+enum Overtaken {
+    /// A stop, or that nobody wants to know any more, in words.
+    By(String),
+    /// The end of this leadership.
+    ByOurEnd,
 }
 
 impl Actuator {
@@ -135,14 +152,15 @@ impl Actuator {
                 Claimed::NotOurs => {}
             },
             ActionPhase::Running => self.take_over(run).await?,
-            _ => {}
+            // Its end may have been the last that another process did.
+            _ => self.clean_up(run, run.status.as_ref()).await,
         }
         Ok(Action::await_change())
     }
 
     async fn claim(&self, run: &ActionRun) -> Result<Claimed, claim::Error> {
         let look = async |stack: &WicapStack, run: &ActionRun| {
-            let deed = Deed::from(&run.spec);
+            let deed = Deed::from(run);
             let before = self.actor.facts(&stack.spec, deed).await?;
             let command = match precondition(deed.action, &before) {
                 Ok(()) => Ok(self.actor.command(&stack.spec, deed, &before)?),
@@ -209,15 +227,18 @@ impl Actuator {
         stack: &WicapStack,
         timeout: Duration,
         over: bool,
-    ) -> Result<Verification, String> {
+    ) -> Result<Verification, Overtaken> {
         let before = run.status.as_ref().map(|s| s.before.as_slice()).unwrap_or_default();
         let seen = async {
-            let seen = self.actor.verify(&stack.spec, Deed::from(&run.spec), before, timeout, over).await;
+            let seen = self.actor.verify(&stack.spec, Deed::from(run), before, timeout, over).await;
             if seen.holds && serving::brings_up(run.spec.action) { self.until_it_serves(stack, seen).await } else { seen }
         };
         tokio::select! {
             biased;
-            why = self.until_stopped(stack.name()) => Err(why),
+            why = self.until_stopped(stack.name()) => Err(Overtaken::By(why)),
+            why = self.until_unwanted(run) => Err(Overtaken::By(why)),
+            // A job may take half an hour more. Whoever leads next takes it over.
+            () = self.ending.cancelled(), if run.spec.action.targets_job() => Err(Overtaken::ByOurEnd),
             seen = seen => Ok(seen),
         }
     }
@@ -272,7 +293,7 @@ impl Actuator {
         tracing::info!(name = run.name(), action = %spec.action, target = spec.target, "executing");
         let timeout = time_limit(&run, &[]);
         let mut status = run.status.clone().unwrap_or_default();
-        let outcome = self.actor.execute(&stack.spec, Deed::from(spec), &status.before, held, timeout).await;
+        let outcome = self.actor.execute(&stack.spec, Deed::from(&run), &status.before, held, timeout).await;
         let now = self.context.store.clock().now();
         let mut happened = true;
         if let Some(executed) = status.steps.last_mut() {
@@ -302,7 +323,10 @@ impl Actuator {
         self.recorder.publish(&run, Severity::Normal, reason::ACTION_STARTED, &begun).await;
         match self.verify(&recorded, stack, timeout, true).await {
             Ok(verification) => self.conclude(&recorded, verification, None).await,
-            Err(why) => self.interrupt(&recorded, "it was executed, and its effect was not waited for", &why).await,
+            Err(Overtaken::By(why)) => {
+                self.interrupt(&recorded, "it was executed, and its effect was not waited for", &why).await
+            }
+            Err(Overtaken::ByOurEnd) => Ok(()),
         }
     }
 
@@ -337,7 +361,10 @@ impl Actuator {
         let left = elapsed(self.context.store.clock().now(), after(begun, timeout * 2));
         let verification = match self.verify(&run, &stack, left, false).await {
             Ok(verification) => verification,
-            Err(why) => return self.interrupt(&run, "it may have been executed, and was taken over", &why).await,
+            Err(Overtaken::By(why)) => {
+                return self.interrupt(&run, "it may have been executed, and was taken over", &why).await;
+            }
+            Err(Overtaken::ByOurEnd) => return Ok(()),
         };
         let holder = from.map_or_else(|| "nobody".to_owned(), |c| c.holder);
         self.conclude(&run, verification, Some(format!("claimed by {holder}, taken over by {}", self.context.identity)))
@@ -379,7 +406,12 @@ impl Actuator {
         condition::set(&mut status.conditions, condition::COMPLETE, complete, &format!("{phase:?}"), &*message, None, now);
         let mut ended = run.clone();
         ended.status = Some(status);
-        self.context.store.api().replace_status(&ended, Some(&self.fence)).await?;
+        let written = self.context.store.api().replace_status(&ended, Some(&self.fence)).await;
+        // What was deleted meanwhile leaves nothing either.
+        if matches!(written, Ok(_) | Err(store::Error::NotFound { .. })) {
+            self.clean_up(run, ended.status.as_ref()).await;
+        }
+        written?;
         tracing::info!(name = run.name(), ?phase, message, "an action has ended");
         let (severity, reason) = match phase {
             ActionPhase::Succeeded => (Severity::Normal, reason::ACTION_SUCCEEDED),

@@ -133,6 +133,7 @@ impl Soaks {
             cached.iter().filter(|a| a.spec.stack == run.spec.stack).map(|a| a.as_ref().clone()).collect();
         work.collect(run, now)?;
         work.note_actions(run, &actions, now)?;
+        work.note_jobs(run, &actions, now)?;
         let waited = loop {
             if work.evidence.phase() == SoakPhase::Soaking {
                 work.note_starts(stack, now)?;
@@ -169,6 +170,10 @@ impl Soaks {
             }
         };
         let (message, until) = waited;
+        // The soak may just have begun, or ended.
+        for (name, spec) in work.note_jobs(run, &actions, now)? {
+            self.ask(run, &name, spec).await?;
+        }
         let due = work.send_out(run, stack, &self.context, &self.waker, now);
         self.tell(run, work, message, now).await?;
         let at = [until, due].into_iter().flatten().min();

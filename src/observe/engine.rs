@@ -8,6 +8,7 @@ mod containers;
 mod error;
 mod events;
 mod inspect;
+mod job;
 mod look;
 mod usage;
 
@@ -32,6 +33,7 @@ pub use error::EngineError;
 use error::translate;
 pub use events::{ContainerEvent, Surroundings};
 pub use inspect::{Container, ContainerState};
+pub use job::{OneShot, Progress};
 pub use look::{LOG_BYTES, LOG_LINES};
 pub use usage::Usage;
 

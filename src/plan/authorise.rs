@@ -175,11 +175,11 @@ pub fn time_limit(action: ActionKind, asked: Duration, policies: &[ControlPolicy
     most.map_or(asked, |most| most.min(asked))
 }
 
-/// Whether a changing action is under way: claimed, or also only asked for when planning. A dry run changes nothing.
+/// Whether an action that changes services is under way: claimed, or also only asked for when planning. A dry run changes nothing.
 pub(super) fn in_flight(run: &ActionRun, planning: bool) -> bool {
     let phase = phase(run);
     let under_way = phase == ActionPhase::Running || (planning && phase.is_asked());
-    run.spec.action.changes() && !run.spec.dry_run && under_way
+    run.spec.action.changes_services() && !run.spec.dry_run && under_way
 }
 
 /// Whether an action touches the service. What touches the whole stack touches each, and each touches the whole stack.

@@ -3,9 +3,10 @@
 use super::authorise::touches;
 use super::drift::{detect, is_stale};
 use super::maintenance::Claims;
+use crate::api::Object;
 use crate::api::Time;
 use crate::api::action::{ActionRun, CauseKind};
-use crate::api::soak::SoakRun;
+use crate::api::soak::{SoakPhase, SoakRun};
 use crate::api::stack::{ServiceState, WicapStack};
 
 /// Whether what an action was asked for is still so.
@@ -25,6 +26,9 @@ pub enum Standing {
 /// come back by itself, or the operator may want it otherwise by now.
 #[must_use]
 pub fn standing(run: &ActionRun, stack: &WicapStack, soaks: &[SoakRun], now: Time) -> Standing {
+    if run.spec.cause.kind == CauseKind::Soak {
+        return wanted_by_soak(run, soaks);
+    }
     let (CauseKind::Drift, Some(kind)) = (run.spec.cause.kind, run.spec.cause.drift) else { return Standing::Holds };
     let claims = Claims::new(stack, soaks, now);
     let mut touched = stack.spec.services.iter().filter(|s| s.managed && touches(run, &s.name));
@@ -45,12 +49,28 @@ pub fn standing(run: &ActionRun, stack: &WicapStack, soaks: &[SoakRun], now: Tim
     Standing::Gone(format!("{whom} is not {kind:?} any more"))
 }
 
+/// Whether the soak run that asks still goes on; of a job, whether it still soaks.
+fn wanted_by_soak(run: &ActionRun, soaks: &[SoakRun]) -> Standing {
+    let Some(name) = run.spec.cause.object.as_deref().and_then(|object| object.strip_prefix("SoakRun/")) else {
+        return Standing::Holds;
+    };
+    let Some(soak) = soaks.iter().find(|soak| soak.name() == name && soak.owns(run)) else {
+        return Standing::Gone(format!("SoakRun {name:?} is gone"));
+    };
+    let over = if run.spec.action.targets_job() { SoakPhase::Cleanup } else { SoakPhase::Completed };
+    match soak.status.as_ref().map(|s| s.phase).unwrap_or_default() {
+        phase if phase >= over => Standing::Gone(format!("SoakRun {name:?} is over: it is {phase:?}")),
+        _ => Standing::Holds,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::action::{ActionKind, ActionPhase};
     use crate::api::stack::{DesiredState, DriftKind, Maintenance};
     use crate::plan::fixtures::{action, at, soak, stack};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     fn about(target: &str, kind: DriftKind) -> ActionRun {
         let mut run = action("a", ActionKind::RestartService, target, ActionPhase::Pending);
@@ -123,5 +143,35 @@ mod tests {
     fn a_person_needs_no_drift() {
         let run = action("a", ActionKind::RestartService, "ui", ActionPhase::Pending);
         assert_eq!(standing(&run, &stack(&[("ui", ServiceState::Running)]), &[], at(1)), Standing::Holds);
+    }
+
+    #[test]
+    fn what_a_soak_asked_for_is_done_while_the_soak_wants_it() {
+        use SoakPhase::{Cleanup, Completed, Finalizing, Soaking};
+        let stack = stack(&[("ui", ServiceState::Running)]);
+        let mut soak = soak(Maintenance { until: at(1000), reason: String::new(), services: Vec::new() });
+        soak.metadata.uid = Some("u".into());
+        let asked = |kind, uid: &str| {
+            let mut run = action("a", kind, "ui", ActionPhase::Pending);
+            (run.spec.cause.kind, run.spec.cause.object) = (CauseKind::Soak, Some("SoakRun/soak".into()));
+            run.metadata.owner_references = Some(vec![OwnerReference { uid: uid.into(), ..OwnerReference::default() }]);
+            run
+        };
+        for (phase, job, step) in
+            [(Soaking, true, true), (Finalizing, true, true), (Cleanup, false, true), (Completed, false, false)]
+        {
+            soak.status.as_mut().unwrap().phase = phase;
+            let soaks = [soak.clone()];
+            for (kind, wanted) in [(ActionKind::RunJob, job), (ActionKind::ComposeDown, step)] {
+                let standing = standing(&asked(kind, "u"), &stack, &soaks, at(1));
+                assert_eq!(standing == Standing::Holds, wanted, "{kind} in {phase:?}: {standing:?}");
+            }
+        }
+        soak.status.as_mut().unwrap().phase = Soaking;
+        for soaks in [vec![], vec![soak.clone()]] {
+            let strange = if soaks.is_empty() { "u" } else { "of an earlier run of that name" };
+            let standing = standing(&asked(ActionKind::RunJob, strange), &stack, &soaks, at(1));
+            assert_eq!(standing, Standing::Gone("SoakRun \"soak\" is gone".into()));
+        }
     }
 }

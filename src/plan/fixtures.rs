@@ -33,6 +33,7 @@ pub fn stack(services: &[(&str, ServiceState)]) -> WicapStack {
             compose: Compose { project: "wicap".into(), directory: "/srv/wicap".into(), ..Compose::default() },
             desired_state: DesiredState::Running,
             services: services.iter().map(|(name, _)| ServiceSpec::named(name)).collect(),
+            jobs: Vec::new(),
             defaults: Defaults::default(),
             maintenance: None,
         },

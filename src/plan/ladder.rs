@@ -140,7 +140,7 @@ pub fn helps(action: ActionKind, kind: DriftKind) -> bool {
         ActionKind::ComposeUp => matches!(kind, D::NotRunning | D::Missing),
         ActionKind::RecreateService => !matches!(kind, D::ShouldBeStopped | D::Flapping | D::Orphans),
         ActionKind::StopService => kind == D::ShouldBeStopped,
-        ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => false,
+        ActionKind::RunJob | ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => false,
     }
 }
 

@@ -19,7 +19,7 @@ use super::record::What;
 use super::schedule::last_check;
 use crate::api::action::{ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, StepKind};
 use crate::api::session::{ControlSession, SessionPhase};
-use crate::api::soak::{DuringSoak, SoakPhase, SoakRun, SoakRunSpec, Verdict};
+use crate::api::soak::{DuringSoak, SoakCheck, SoakPhase, SoakRun, SoakRunSpec, Verdict};
 use crate::api::stack::{Maintenance, ServiceState, ServiceStatus, WicapStack};
 use crate::api::{Object, Time, after, condition, elapsed};
 use crate::plan::drift::{detect, is_stale};
@@ -129,12 +129,19 @@ pub fn patience(spec: &SoakRunSpec, phase: SoakPhase) -> Duration {
     let declared = spec.phases.of(phase).and_then(|p| p.deadline);
     declared.map_or_else(
         || match phase {
-            SoakPhase::Preflight | SoakPhase::Finalizing => Duration::from_secs(60),
+            SoakPhase::Preflight => Duration::from_secs(60),
+            SoakPhase::Finalizing => Duration::from_secs(60) + longest_check(spec),
             SoakPhase::Warmup => spec.startup_timeout.to_std(),
             _ => Duration::from_secs(5 * 60),
         },
         crate::api::Duration::to_std,
     )
+}
+
+/// How long the longest check may take with all its attempts.
+fn longest_check(spec: &SoakRunSpec) -> Duration {
+    let longest = |check: &SoakCheck| check.timeout.to_std().saturating_mul(check.retries.saturating_add(1));
+    spec.checks.iter().map(longest).max().unwrap_or_default()
 }
 
 /// How long the soak is: as declared, or until an operator asked for its end.
@@ -165,7 +172,13 @@ fn preflight(scene: &Scene<'_>, evidence: &Evidence) -> Move {
     if is_stale(status, scene.now) {
         problems.push(format!("WicapStack {:?} is not observed", spec.stack));
     }
-    if spec.phases.act() {
+    let jobs = || spec.checks.iter().filter_map(|check| check.job.as_deref());
+    for job in jobs() {
+        if scene.stack.is_some_and(|stack| stack.spec.job(job).is_none()) {
+            problems.push(format!("WicapStack {:?} has no job {job:?}", spec.stack));
+        }
+    }
+    if spec.phases.act() || jobs().next().is_some() {
         let name = spec.session.as_deref().unwrap_or_default();
         match scene.session.map(|s| (s, s.status.as_ref().map_or(SessionPhase::default(), |s| s.phase))) {
             None => problems.push(format!("there is no ControlSession {name:?}")),
@@ -197,21 +210,20 @@ pub fn step_name(run: &SoakRun, phase: SoakPhase, index: usize) -> String {
     format!("{name}-{uid}-{phase}-{}", index + 1)
 }
 
-/// Whether an action is a step of the run.
-#[must_use]
-pub fn is_own(run: &SoakRun, action: &ActionRun) -> bool {
-    let owners = action.meta().owner_references.iter().flatten();
-    run.meta().uid.as_ref().is_some_and(|uid| owners.into_iter().any(|owner| owner.uid == *uid))
-}
-
 fn act(scene: &Scene<'_>, evidence: &Evidence, phase: SoakPhase) -> Move {
     let spec = &scene.run.spec;
     let until = deadline(spec, evidence, phase);
     let is_late = until.is_some_and(|at| at <= scene.now);
+    // A job holds the network that it has joined.
+    let is_open = |a: &&ActionRun| !a.status.as_ref().is_some_and(|s| s.phase.is_final());
+    let mut jobs = scene.actions.iter().filter(|a| a.spec.action.targets_job() && scene.run.owns(a)).filter(is_open);
+    if let Some(job) = jobs.next().filter(|_| !is_late) {
+        return wait(format!("{phase:?}: the job {} is to end", job.spec.target), until);
+    }
     for (index, step) in spec.phases.steps(phase).into_iter().enumerate() {
         let name = step_name(scene.run, phase, index);
         let what = step.action.on(&step.target);
-        let found = scene.actions.iter().find(|a| a.name() == name && is_own(scene.run, a));
+        let found = scene.actions.iter().find(|a| a.name() == name && scene.run.owns(a));
         let status = found.and_then(|a| a.status.as_ref());
         let ended = status.map(|s| s.phase).filter(|p| p.is_final());
         match (found, ended) {
@@ -288,8 +300,7 @@ fn warm_up(scene: &Scene<'_>, evidence: &Evidence) -> Move {
     let spec = &scene.run.spec;
     let until = deadline(spec, evidence, SoakPhase::Warmup);
     let limit = crate::api::Duration::from(patience(spec, SoakPhase::Warmup));
-    let cold =
-        |check: &&crate::api::soak::SoakCheck| check.is_plain() && !matches!(scene.warm.get(&check.name), Some(Ok(())));
+    let cold = |check: &&SoakCheck| check.is_plain() && !matches!(scene.warm.get(&check.name), Some(Ok(())));
     let missing = if is_available(scene.stack, scene.now) {
         spec.checks.iter().find(cold).map(|check| {
             let last = match scene.warm.get(&check.name) {

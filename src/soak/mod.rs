@@ -18,12 +18,14 @@
 //! - [`evidence`]: what the records add up to
 //! - [`series`]: what can be asked of a curve
 //! - [`course`]: the phases, and what moves a run from one to the next
+//! - [`jobs`]: checks that are asked for as actions
 //! - [`judge`]: the criteria and the verdict
 //! - [`report`]: everything that is told about a run
 
 pub mod course;
 pub mod cron;
 pub mod evidence;
+pub mod jobs;
 pub mod journal;
 pub mod judge;
 pub mod record;

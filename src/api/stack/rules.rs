@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 pub(in crate::api) use probe::validate_http;
 
+use super::job::validate_jobs;
 use super::{LadderStep, MAX_CONCURRENT, Recovery, STARTS_KEPT, STARTS_WINDOW, ServiceSpec, WicapStack, WicapStackSpec};
 use crate::api::action::ActionKind;
 use crate::api::validate::{Check, quoted};
@@ -60,6 +61,7 @@ impl Object for WicapStack {
                 validate_recovery(&mut check, &format!("{path}.recovery"), recovery, spec);
             }
         }
+        validate_jobs(&mut check, &spec.jobs);
         validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery, spec);
         check.that(
             (1..=MAX_CONCURRENT).contains(&spec.defaults.max_concurrent),

@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::errand::{self, Done, Made, Measured};
-use crate::api::action::ActionRun;
+use crate::api::action::{ActionRun, ActionRunSpec};
 use crate::api::soak::{EvidenceStatus, SoakPhase, SoakRun, SoakRunStatus};
 use crate::api::stack::WicapStack;
 use crate::api::{Object, Time, after, elapsed};
 use crate::controllers::Context;
-use crate::soak::course::{is_own, length};
+use crate::soak::course::length;
 use crate::soak::evidence::Evidence;
+use crate::soak::jobs::{self, Job};
 use crate::soak::journal::{Journal, JournalError};
 use crate::soak::record::{Record, What};
 use crate::soak::schedule::{due, take_due};
@@ -111,6 +112,48 @@ impl Work {
         Ok(())
     }
 
+    /// Records jobs that have ended, and returns those that are to be asked for.
+    pub(super) fn note_jobs(
+        &mut self,
+        run: &SoakRun,
+        actions: &[ActionRun],
+        now: Time,
+    ) -> Result<Vec<(String, ActionRunSpec)>, JournalError> {
+        let mut asked = Vec::new();
+        let is_open = [SoakPhase::Soaking, SoakPhase::Finalizing].contains(&self.evidence.phase());
+        let since = self.evidence.began(SoakPhase::Soaking).filter(|_| is_open);
+        let Some(since) = since else { return Ok(asked) };
+        for check in run.spec.checks.iter().filter(|c| c.job.is_some()) {
+            let next = loop {
+                let open = self.evidence.checks.get(&check.name).map_or(0, |c| c.next);
+                match jobs::look(run, check, open, actions) {
+                    Job::UnderWay => break None,
+                    Job::Again { number, attempt } => break Some((number, attempt)),
+                    Job::Made { number, made } => {
+                        let jobs::Made { at, outcome, latency_ms, message, captured } = made;
+                        let name = check.name.clone();
+                        let screenshot = None;
+                        self.record(at, What::Check { name, number, outcome, latency_ms, message, screenshot, captured })?;
+                    }
+                    Job::Idle => {
+                        let whole = length(&run.spec, &self.evidence);
+                        let due = take_due(open, since, whole, check.period.to_std(), now);
+                        if let Some((_, count @ 1..)) = due {
+                            self.record(now, What::Missed { name: check.name.clone(), number: open, count })?;
+                        }
+                        break due.map(|(number, _)| (number, 1));
+                    }
+                }
+            };
+            if let Some((number, attempt)) = next
+                && let Some(spec) = jobs::request(run, check, number)
+            {
+                asked.push((jobs::name(run, &check.name, number, attempt), spec));
+            }
+        }
+        Ok(asked)
+    }
+
     fn record_check(&mut self, name: String, number: u32, made: Made) -> Result<(), JournalError> {
         let Made { at, outcome, latency_ms, message, picture, captured } = made;
         let screenshot = picture.map(|png| self.journal.keep_picture(&png)).transpose()?;
@@ -124,8 +167,8 @@ impl Work {
             .iter()
             .filter_map(|action| {
                 let status = action.status.as_ref().filter(|s| s.phase.is_final())?;
-                let own = is_own(run, action);
-                let counts = action.spec.action.changes()
+                let own = run.owns(action);
+                let counts = action.spec.action.changes_services()
                     && since.is_some_and(|since| status.started_at.is_some_and(|at| at >= since));
                 (own || counts).then(|| (status.finished_at.unwrap_or(now), action, status.phase, own))
             })
@@ -213,6 +256,11 @@ impl Work {
             }
             let period = check.period.to_std();
             let open = self.evidence.checks.get(&check.name).map_or(0, |c| c.next);
+            if check.job.is_some() {
+                // It is asked for elsewhere; where it is due already, its end is waited for.
+                next = [next, due(since, whole, period, open).filter(|at| *at > now)].into_iter().flatten().min();
+                continue;
+            }
             let Some((number, missed)) = take_due(open, since, whole, period, now) else {
                 let at = due(since, whole, period, open);
                 next = [next, at].into_iter().flatten().min();

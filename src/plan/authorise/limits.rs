@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Case, Request, Said, Verdict, digest, in_flight, phase, touches};
-use crate::api::action::ActionRun;
+use crate::api::action::{ActionPhase, ActionRun};
 use crate::api::approval::{Approval, ApprovalVerdict};
 use crate::api::policy::ControlPolicy;
 use crate::api::session::{ApprovalMode, Budget, ControlSession};
@@ -198,6 +198,9 @@ impl<'a> Case<'a> {
         if !action.changes() {
             return Ok(Said::nothing(format!("{action} changes nothing")));
         }
+        if action.targets_job() {
+            return self.no_other_run_of_the_job();
+        }
         let busy: Vec<_> = self.others().filter(|a| in_flight(a, planning)).collect();
         let meets = |a: &&&ActionRun| touches(a, target) || services.iter().any(|s| touches(a, s));
         if let Some(run) = busy.iter().filter(meets).min_by_key(|a| a.name()) {
@@ -208,5 +211,19 @@ impl<'a> Case<'a> {
         let how = format!(" {most}: {} changing actions are under way", busy.len());
         let verdict = Said::of(stack, "spec.defaults.maxConcurrent", how);
         if busy.len() < most as usize { Ok(verdict) } else { Err(verdict.fix("wait until one of them has ended")) }
+    }
+
+    /// A job changes no service, and so waits for nothing but its own other runs.
+    fn no_other_run_of_the_job(&self) -> Verdict {
+        let Request { action, target, .. } = *self.request;
+        let same = |a: &&ActionRun| a.spec.action == action && a.spec.target == target && !a.spec.dry_run;
+        let running = self.others().filter(same).filter(|a| phase(a) == ActionPhase::Running);
+        match running.min_by_key(|a| a.name()) {
+            Some(run) => {
+                let how = " is Running, and is the same job".to_owned();
+                Err(Said::of(run, "status.phase", how).fix("wait until it has ended"))
+            }
+            None => Ok(Said::nothing(format!("the job {} is not running", quoted(target)))),
+        }
     }
 }

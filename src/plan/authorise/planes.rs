@@ -158,6 +158,13 @@ impl<'a> Case<'a> {
             );
         }
         let named = services.iter().map(|s| self.touchable(s)).collect::<Result<Vec<_>, _>>()?;
+        if action.targets_job() {
+            if stack.spec.job(target).is_none() {
+                let denied = Said::of(stack, "spec.jobs", format!(" does not list {}", quoted(target)));
+                return Err(denied.fix("add the job, or ask for one that is listed"));
+            }
+            return Ok(vec![target]);
+        }
         if !target.is_empty() {
             if !action.can_target_service() {
                 let denied = Said::nothing(format!("{action} acts on the whole stack, not on {}", quoted(target)));

@@ -28,10 +28,17 @@ struct World {
     now: Time,
 }
 
+/// The stack with the jobs `e2e` and `smoke`.
+fn with_jobs(mut stack: WicapStack) -> WicapStack {
+    let job = |name| serde_json::json!({"name": name, "image": "suite:1", "junit": "/out/junit.xml"});
+    stack.spec.jobs = serde_json::from_value(serde_json::json!([job("e2e"), job("smoke")])).unwrap();
+    stack
+}
+
 impl World {
     fn new() -> Self {
         Self {
-            stack: stack(&[("ui", ServiceState::Exited), ("redis", ServiceState::Running)]),
+            stack: with_jobs(stack(&[("ui", ServiceState::Exited), ("redis", ServiceState::Running)])),
             action: ActionKind::RestartService,
             target: "ui",
             services: vec![],

@@ -3,6 +3,7 @@ use crate::api::action::ActionRunStatus;
 use crate::api::session::ControlSessionStatus;
 use crate::api::stack::ServiceState;
 use crate::plan::fixtures;
+use crate::soak::jobs;
 use crate::soak::record::Record;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
@@ -226,7 +227,8 @@ fn every_phase_has_a_deadline() {
         (Teardown, 300, Some((Verdict::Error, "Teardown: compose_down on the whole stack was not asked for in time"))),
         (Startup, 300, Some((Verdict::Error, "Startup: compose_up on the whole stack was not asked for in time"))),
         (Warmup, 120, Some((Verdict::Failed, "the stack was not Available within 2m: ui is not Running"))),
-        (Finalizing, 60, Some((Verdict::Error, "Finalizing: the last result of ui did not come"))),
+        // A minute, and the longest check twice.
+        (Finalizing, 70, Some((Verdict::Error, "Finalizing: the last result of ui did not come"))),
         (Cleanup, 300, None),
     ] {
         let world = World::new(json!({}));
@@ -291,6 +293,29 @@ fn preflight_tells_everything_that_stands_in_the_way() {
     world.baseline_problem = Some("the baseline \"b\" has not passed".to_owned());
     let expected = "Preflight: WicapStack \"wicap\" is not observed; ControlSession \"s\" is Pending; the baseline \"b\" has not passed";
     assert!(matches!(world.settle(), Move::Wait { message: Some(m), .. } if m == expected), "{:?}", world.next());
+}
+
+#[test]
+fn a_job_is_there_and_may_be_run_before_the_soak_begins_and_has_ended_before_the_stack_is_taken_down() {
+    let checks = json!([{"name": "e2e", "period": "30s", "timeout": "60s", "job": "playwright"}]);
+    let mut world = World::new(json!({"checks": checks, "phases": {"teardown": {"skip": true}, "cleanup": {}}}));
+    world.session = None;
+    let expected = "Preflight: WicapStack \"wicap\" has no job \"playwright\"; there is no ControlSession \"s\"";
+    assert!(matches!(world.settle(), Move::Wait { message: Some(m), .. } if m == expected), "{:?}", world.next());
+
+    let mut world = World::new(json!({"checks": checks})).enter(SoakPhase::Soaking);
+    let check = &world.run.spec.checks[0];
+    let (name, spec) = (jobs::name(&world.run, "e2e", 0, 1), jobs::request(&world.run, check, 0).unwrap());
+    let mut job = ActionRun::new(&name, spec);
+    let owner = OwnerReference { uid: "12345678-90ab".to_owned(), ..OwnerReference::default() };
+    job.metadata.owner_references = Some(vec![owner]);
+    world.actions.push(job);
+    world.run.spec.abort = true;
+    let expected = "Cleanup: the job playwright is to end";
+    assert!(matches!(world.settle(), Move::Wait { message: Some(m), .. } if m == expected), "{:?}", world.next());
+    let interrupted = ActionRunStatus { phase: ActionPhase::Interrupted, ..ActionRunStatus::default() };
+    world.actions[0].status = Some(interrupted);
+    assert!(matches!(world.settle(), Move::Ask(asked) if asked.0 == "night-12345678-cleanup-1"));
 }
 
 #[test]

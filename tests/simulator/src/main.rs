@@ -10,6 +10,7 @@
 //! - [`fault`], [`known`]: the words for failures; [`live`]: those in force; [`control`]: the socket they come by
 //! - [`process`]: what all roles share; [`leak`]: the leak
 //! - [`scout`], [`processor`], [`ui`], [`worker`]: the roles
+//! - [`suite`]: tests of a dashboard, which end
 //! - [`queue`] (redis), [`spool`] (file), [`push`], [`http`]: how events travel; [`flow`]: how they are counted
 //! - [`journal`]: the log formats
 
@@ -42,6 +43,7 @@ mod role;
 mod scout;
 mod settings;
 mod spool;
+mod suite;
 mod ui;
 mod worker;
 
@@ -57,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Scout(settings) => (Role::Scout, settings),
         Command::Worker(settings) => (Role::Worker, settings),
         Command::Tell { words } => return tell(&socket, &words).await,
+        Command::Suite(suite) => return suite::run(suite).await,
         Command::Probe(probe) => return self::probe(&socket, probe).await,
     };
     match process::run(role, settings, &socket).await {

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::fault::{Planned, parse_plan};
 use crate::journal::Form;
+use crate::suite::Suite;
 
 /// Processes that look like WICAP's and break on demand.
 #[derive(Debug, Parser)]
@@ -39,6 +40,8 @@ pub enum Command {
     /// Health checks: exit 0 if well, 1 if not.
     #[command(subcommand)]
     Probe(Probe),
+    /// Tests of a dashboard: writes their results as JUnit XML. Exit 0 when none failed, 1 when one did.
+    Suite(Suite),
 }
 
 /// Health checks.

@@ -164,6 +164,11 @@ fn word(w: &mut World, key: &str, value: &'static str) {
             // So that two may be at work, and a single service meets only its own.
             w.stack.spec.defaults.max_concurrent = 1;
         }
+        "job" => {
+            let (what, phase) = value.split_once(':').unwrap();
+            w.actions.push(action("job", ActionKind::RunJob, what, name(phase)));
+            w.stack.spec.defaults.max_concurrent = 1;
+        }
         "elevation" | "uses" | "rules" | "answer" | "deadline" | "wrong" | "by" | "changed" | "dry" | "most" => {}
         _ => panic!("{key:?} is no word of the table"),
     }
