@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,16 +17,19 @@ use wicap::api::soak::{SoakPhase, SoakRun, SoakRunStatus, Verdict};
 
 const SECONDS: u32 = 30;
 
-/// A page that takes its time, so that the last check is under way when the soak has ended.
-async fn slow_page() -> u16 {
+/// A page that takes its time, so that the last check is under way when the soak has ended. It is well once it is told to be.
+async fn slow_page(is_well: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let is_well = Arc::clone(&is_well);
             tokio::spawn(async move {
                 let _ = stream.read(&mut [0; 4096]).await;
                 tokio::time::sleep(Duration::from_secs(2)).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                let status = if is_well.load(Ordering::SeqCst) { "200 OK" } else { "503 Service Unavailable" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+                let _ = stream.write_all(answer.as_bytes()).await;
             });
         }
     });
@@ -70,11 +75,12 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     let server = Server::start().await;
     let example = Example::new("soak");
     let url = server.url();
-    let slow = slow_page().await;
+    let is_well = Arc::new(AtomicBool::new(false));
+    let slow = slow_page(Arc::clone(&is_well)).await;
     let log = EngineLog::of(&example);
     let mut daemon = Daemon::start(&url, example.path(), &[]);
     let store = connect(&url).await;
-    apply(&url, &[stack(&example), example.policy(), session(&example)]);
+    apply(&url, &[example.stack(|_| {}), example.policy(), session(&example)]);
     until_settled(&store).await;
     let before = log.count("start", "ui");
     apply(&url, &[run(&example, slow)]);
@@ -101,12 +107,16 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
             killed_in.push(phase);
             daemon = Daemon::start(&url, example.path(), &[]);
         }
+        // What these wait for comes once they have been killed in: so they cannot go by unseen.
+        match phase {
+            SoakPhase::Preflight => apply(&url, &[stack(&example)]),
+            SoakPhase::Warmup => is_well.store(true, Ordering::SeqCst),
+            _ => {}
+        }
     }
-    println!("killed in {killed_in:?}");
-    for phase in [SoakPhase::Teardown, SoakPhase::Startup, SoakPhase::Soaking, SoakPhase::Cleanup] {
-        assert!(killed_in.contains(&phase), "{phase:?} went by unseen: {killed_in:?}");
-    }
+    assert_eq!(killed_in, phases);
     let done = until::<SoakRun>(&store, "soak", "Completed", |s| status(s).phase == SoakPhase::Completed).await;
+    let uid = done.metadata.uid.clone().unwrap();
     let done = status(&done);
     assert_eq!(done.verdict, Some(Verdict::Passed), "{:#?}", done.reasons);
 
@@ -119,6 +129,17 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
         assert_eq!((passed + missed, bad), (count, 0), "{name}");
         assert!(passed > 0, "{name}");
     }
+
+    // A sample a second, but for those of the seconds in which nothing ran: they are as many as the checks that were missed then, give or
+    // take the one on either side that was on its way. The last is of the very end.
+    let evidence = done.evidence.clone().unwrap();
+    let records = std::fs::read_to_string(example.path().join("data/soaks").join(&uid).join("records.jsonl")).unwrap();
+    let records = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let samples: Vec<u64> = records.filter(|r| r["record"] == "sample").map(|r| r["number"].as_u64().unwrap()).collect();
+    let (_, made, _, missed) = *counts.iter().find(|(n, ..)| *n == "dashboard").unwrap();
+    println!("{} samples, {made} checks made and {missed} missed", samples.len());
+    assert!(samples.is_sorted_by(|a, b| a < b) && samples.last() == Some(&u64::from(SECONDS)), "{samples:?}");
+    assert!((samples.len() as u64).abs_diff(u64::from(made)) <= 4, "{samples:?}");
 
     // Each step once, by name, by result and by what the engine saw.
     let runs = action_runs(&store).await;
@@ -151,7 +172,7 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     assert_eq!(first, report("json"));
     let parsed: Value = serde_json::from_str(&first).unwrap();
     assert_eq!(parsed["verdict"], "Passed");
-    assert_eq!(parsed["evidence"]["digest"], json!(done.evidence.unwrap().digest));
+    assert_eq!(parsed["evidence"]["digest"], json!(evidence.digest));
     assert!(report("html").contains("<svg") && report("text").starts_with("SoakRun soak of wicap: Passed"));
     assert!(report("junit").contains("<testsuite name=\"criteria\""));
 }
