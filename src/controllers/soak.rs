@@ -132,12 +132,9 @@ impl Soaks {
         let actions: Vec<ActionRun> =
             cached.iter().filter(|a| a.spec.stack == run.spec.stack).map(|a| a.as_ref().clone()).collect();
         work.collect(run, now)?;
-        work.note_actions(run, &actions, now)?;
         work.note_jobs(run, &actions, now)?;
         let waited = loop {
-            if work.evidence.phase() == SoakPhase::Soaking {
-                work.note_starts(stack, now)?;
-            }
+            work.note(run, &actions, stack, now)?;
             let phase = work.evidence.phase();
             // It is read from the disk, so only when it is asked for.
             let baseline_problem = (phase == SoakPhase::Preflight).then(|| self.baseline(run).err()).flatten();

@@ -12,12 +12,14 @@
 //! is the host's own, as every run is carried out on the host of its stack.
 //!
 //! # Layout
-//! - [`schedule`]: when checks and samples are due; [`cron`]: when whole runs are
+//! - [`schedule`]: when checks and samples are due; [`cron`]: when whole runs are; [`timetable`]: what a
+//!   ScheduledSoak makes of that
 //! - [`record`]: one line of the evidence, and the chain that binds the lines
 //! - [`journal`]: the file
 //! - [`evidence`]: what the records add up to
 //! - [`series`]: what can be asked of a curve
 //! - [`course`]: the phases, and what moves a run from one to the next
+//! - [`observed`]: what of other objects is recorded
 //! - [`jobs`]: checks that are asked for as actions
 //! - [`judge`]: the criteria and the verdict
 //! - [`report`]: everything that is told about a run
@@ -28,7 +30,9 @@ pub mod evidence;
 pub mod jobs;
 pub mod journal;
 pub mod judge;
+pub mod observed;
 pub mod record;
 pub mod report;
 pub mod schedule;
 pub mod series;
+pub mod timetable;

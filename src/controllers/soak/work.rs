@@ -18,6 +18,7 @@ use crate::soak::course::length;
 use crate::soak::evidence::Evidence;
 use crate::soak::jobs::{self, Job};
 use crate::soak::journal::{Journal, JournalError};
+use crate::soak::observed;
 use crate::soak::record::{Record, What};
 use crate::soak::schedule::{due, take_due};
 
@@ -160,45 +161,20 @@ impl Work {
         self.record(at, What::Check { name, number, outcome, latency_ms, message, screenshot, captured })
     }
 
-    /// Records actions that have ended: the run's own, and while it soaks everybody's.
-    pub(super) fn note_actions(&mut self, run: &SoakRun, actions: &[ActionRun], now: Time) -> Result<(), JournalError> {
-        let since = self.evidence.began(SoakPhase::Soaking).filter(|_| self.evidence.phase() == SoakPhase::Soaking);
-        let mut ended: Vec<_> = actions
-            .iter()
-            .filter_map(|action| {
-                let status = action.status.as_ref().filter(|s| s.phase.is_final())?;
-                let own = run.owns(action);
-                let counts = action.spec.action.changes_services()
-                    && since.is_some_and(|since| status.started_at.is_some_and(|at| at >= since));
-                (own || counts).then(|| (status.finished_at.unwrap_or(now), action, status.phase, own))
-            })
-            .collect();
-        ended.sort_by(|a, b| (a.0, a.1.name()).cmp(&(b.0, b.1.name())));
-        for (at, action, phase, own) in ended {
-            if self.evidence.recorded_actions().contains(action.name()) {
-                continue;
-            }
-            let what = What::Action {
-                name: action.name().to_owned(),
-                what: action.spec.action.on(&action.spec.target),
-                result: format!("{phase:?}"),
-                cause: action.spec.cause.summary.clone(),
-                own,
-            };
-            self.record(at, what)?;
+    /// Records what others have done: actions that have ended, and while it soaks starts of containers.
+    pub(super) fn note(
+        &mut self,
+        run: &SoakRun,
+        actions: &[ActionRun],
+        stack: Option<&WicapStack>,
+        now: Time,
+    ) -> Result<(), JournalError> {
+        for record in observed::actions(run, actions, &self.evidence, now) {
+            self.record(record.at, record.what)?;
         }
-        Ok(())
-    }
-
-    /// Records starts of containers that are not on record.
-    pub(super) fn note_starts(&mut self, stack: Option<&WicapStack>, now: Time) -> Result<(), JournalError> {
-        let services = stack.and_then(|s| s.status.as_ref()).map_or(&[][..], |s| &s.services);
-        for service in services {
-            let (Some(container), Some(started)) = (&service.container_id, service.started_at) else { continue };
-            let last = self.evidence.starts.get(&service.name).and_then(|starts| starts.last());
-            if last.is_none_or(|last| last.container != *container || last.started != started) {
-                let what = What::Start { service: service.name.clone(), container: container.clone(), started };
-                self.record(now, what)?;
+        if let Some(stack) = stack.filter(|_| self.evidence.phase() == SoakPhase::Soaking) {
+            for record in observed::starts(stack, &self.evidence, now) {
+                self.record(record.at, record.what)?;
             }
         }
         Ok(())
