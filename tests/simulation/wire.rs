@@ -126,6 +126,7 @@ impl Service<Request<Body>> for Wired {
                 body,
                 late: streams.then(|| Arc::clone(&wire.weather)),
                 held: None,
+                has_a_gap: false,
                 cut: Box::pin(cut.cancelled_owned()),
                 dead: Box::pin(wire.dead.clone().cancelled_owned()),
             };
@@ -157,6 +158,8 @@ struct Pipe {
     /// Where the weather of a stream is asked for.
     late: Option<Arc<Mutex<Weather>>>,
     held: Option<(Pin<Box<Sleep>>, Option<Framed>)>,
+    /// Whether silence has swallowed something. No connection goes on after that as if nothing had been said.
+    has_a_gap: bool,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     dead: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -184,7 +187,11 @@ impl hyper::body::Body for Pipe {
                 if frame.is_none() {
                     return Poll::Pending;
                 }
+                self.has_a_gap = true;
                 continue;
+            }
+            if self.has_a_gap {
+                return Poll::Ready(Some(Err(tonic::Status::unavailable("the connection broke"))));
             }
             if delays.is_zero() || frame.is_none() {
                 return Poll::Ready(frame);

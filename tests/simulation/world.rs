@@ -52,9 +52,6 @@ const AFTERMATH_OF_A_LOOP: Duration = Duration::from_secs(4 * 60 + 10);
 /// What runs for that long is out of such a loop.
 const RUNS_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long after the end of an action it takes until that has been told.
-const IS_TOLD: Duration = Duration::from_secs(2);
-
 /// What does nothing for that long after it has settled: longer than a heartbeat and three resyncs.
 const QUIET: Duration = Duration::from_secs(45);
 
@@ -274,9 +271,9 @@ impl World {
                 return ended;
             }
             let Some((since, _)) = &rest else { continue };
-            // What was tried once more for who waits has left no trace in what is said of him.
-            let since = if aftermath == AFTERMATH_OF_A_LOOP { under_way.max(*since) } else { *since };
-            if ended.quiet_at == Duration::MAX && now - since >= aftermath && now - under_way >= IS_TOLD {
+            // What was tried may have left no trace in what is said, and others may have waited for its end.
+            let since = under_way.max(*since);
+            if ended.quiet_at == Duration::MAX && now - since >= aftermath {
                 (ended.quiet_from, ended.quiet_at) = (self.revision().await, self.journal.now());
                 self.journal.say("judge", "nothing is to happen from now on");
             }
