@@ -1,6 +1,7 @@
-//! `soak`: the report of a soak run, its progress as it goes, and its promotion to a baseline.
+//! `soak`: a soak run and its session started together, its progress as it goes, its report, and its promotion to a baseline.
 
 mod report;
+mod start;
 mod watch;
 
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Soak {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Start a run in a session that is opened for it: it permits what the run does, for as long as the run can take
+    Start(start::Start),
     /// Print the report of a run, made from its recorded evidence
     Report(report::Report),
     /// Show how a run is going until it is over; exit code 0 when it has passed, else 1
@@ -51,6 +54,7 @@ struct Place {
 impl Soak {
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
         match &self.what {
+            What::Start(start) => start.run(store, io).await,
             What::Report(report) => report.run(store, io).await,
             What::Watch(watch) => watch.run(store, io).await,
             What::Promote(promote) => promote.run(store, io).await,

@@ -21,6 +21,7 @@
 //! - [`course`]: the phases, and what moves a run from one to the next
 //! - [`observed`]: what of other objects is recorded
 //! - [`jobs`]: checks that are asked for as actions
+//! - [`permit`]: the session that a run needs
 //! - [`judge`]: the criteria and the verdict
 //! - [`report`]: everything that is told about a run
 
@@ -31,6 +32,7 @@ pub mod jobs;
 pub mod journal;
 pub mod judge;
 pub mod observed;
+pub mod permit;
 pub mod record;
 pub mod report;
 pub mod schedule;
