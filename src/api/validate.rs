@@ -148,7 +148,12 @@ impl Check {
     /// The target of an action: a service, or nothing where the action is about the whole stack.
     pub fn target(&mut self, path: &str, action: ActionKind, target: &str) {
         if target.is_empty() {
-            self.that(action.can_target_stack(), path, "nothing", format!("a service: {action} acts on one"));
+            let one = if action.targets_job() {
+                "a job: run_job runs one".to_owned()
+            } else {
+                format!("a service: {action} acts on one")
+            };
+            self.that(action.can_target_stack(), path, "nothing", one);
             return;
         }
         self.service(path, target);

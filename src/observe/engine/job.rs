@@ -104,8 +104,6 @@ impl Engine {
                 network_mode: Some(one_shot.network.to_owned()),
                 cap_drop: Some(vec!["ALL".to_owned()]),
                 security_opt: Some(vec!["no-new-privileges".to_owned()]),
-                // A browser's processes are reaped, and a process that knows no signals is ended by one.
-                init: Some(true),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
