@@ -11,6 +11,7 @@
 //! - [`store`]: keys, typed access, watches, leader election, fenced transactions, over the etcd v3 API.
 //! - [`observe`]: what is true: containers, compose configuration, probes.
 //! - [`plan`]: pure decisions: drift, ladder, authorisation.
+//! - [`signature`]: log lines to records, templates and rates; pure.
 //! - [`soak`]: what a soak run records, and what follows from it: verdict and report.
 //! - [`act`]: the allowlisted actions and their verification.
 //! - [`audit`]: redaction of what is stored, logged or shown; whether the audit log is whole.
@@ -30,6 +31,7 @@ pub mod controllers;
 pub mod dice;
 pub mod observe;
 pub mod plan;
+pub mod signature;
 pub mod soak;
 pub mod stop_file;
 pub mod store;

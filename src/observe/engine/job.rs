@@ -175,7 +175,7 @@ impl Engine {
     /// A file of a container, which need not run; none when there is no such file, or it is none: a directory, a link.
     ///
     /// # Errors
-    /// Any [`EngineError`] of a call that reads; [`EngineError::Lost`] too when it has more than [`FILE_BYTES`].
+    /// Any [`EngineError`] of a call that reads; [`EngineError::Lost`] too when it has more than 16 MiB.
     pub async fn file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
         check_id(name)?;
         let client = self.client().await?;
