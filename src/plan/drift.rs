@@ -204,12 +204,16 @@ fn evidence(spec: &WicapStackSpec, service: &ServiceStatus, kind: DriftKind) -> 
         parts.push(format!("{} restarts by the engine", service.restarts));
     }
     if kind == DriftKind::Unhealthy {
-        if service.health == Some(Health::Unhealthy) {
-            parts.push("its health check fails".to_owned());
-        }
-        for probe in service.probes.iter().filter(|p| p.state == ProbeState::Failing) {
+        let health = (service.health == Some(Health::Unhealthy)).then(|| "its health check fails".to_owned());
+        let failing = service.probes.iter().filter(|p| p.state == ProbeState::Failing).map(|probe| {
             let why = probe.message.as_deref().map(|m| format!(": {m}")).unwrap_or_default();
-            parts.push(format!("probe {} fails{why}", probe.name));
+            format!("probe {} fails{why}", probe.name)
+        });
+        for part in health.into_iter().chain(failing) {
+            // The observer's message may have it already.
+            if !parts.iter().any(|said| said.contains(&part)) {
+                parts.push(part);
+            }
         }
     }
     one_line(&parts.join(", "))
@@ -334,6 +338,9 @@ mod tests {
             drift[1].evidence,
             "it runs and does not pass its checks, its health check fails, probe up fails: refused"
         );
+        service(&mut s, "b").message = Some("probe up fails: refused".into());
+        let said = &detect(&s, at(0))[1].evidence;
+        assert_eq!(said, "it runs and does not pass its checks, probe up fails: refused, its health check fails", "once");
         service(&mut s, "a").message = Some("x".repeat(10_000));
         assert!(detect(&s, at(0))[0].evidence.chars().count() <= EVIDENCE + 1);
     }

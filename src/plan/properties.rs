@@ -80,7 +80,10 @@ impl World {
     }
 
     fn in_flight(&self) -> usize {
-        self.actions.iter().filter(|a| !a.status.as_ref().unwrap().phase.is_final() && a.spec.action.changes()).count()
+        self.actions
+            .iter()
+            .filter(|a| !a.status.as_ref().unwrap().phase.is_final() && a.spec.action.changes_services())
+            .count()
     }
 
     /// Writes the plan down as the planner's controller does, and has its actions done: each ends a second later, and mends
