@@ -10,6 +10,7 @@ use support::scene::Scene;
 use support::{Daemon, apply, phase, until};
 use wicap::act::job::container_name;
 use wicap::api::action::{ActionPhase, ActionRun, JobResult};
+use wicap::api::soak::{SoakPhase, SoakRun, Verdict};
 
 /// The example stack with jobs, and a session in which they may be run.
 async fn scene(name: &str) -> Scene {
@@ -168,5 +169,34 @@ async fn a_stop_ends_a_job_and_its_container_and_so_does_the_end_of_who_runs_it(
     scene.do_ctl(&["stop", "wicap", "--reason", "x"]);
     let run = ended(&scene, "stopped").await;
     assert_eq!(phase(&run), ActionPhase::Interrupted, "{run:#?}");
+    until_nothing_is_left(&scene).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_soak_run_that_asked_for_a_job_ends_the_job() {
+    let scene = scene("jobs-soak").await;
+    let mut run = scene.example.soak(600);
+    run["spec"]["session"] = json!("night");
+    run["spec"]["checks"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "e2e", "period": "5m", "timeout": "5m", "job": "endless"}));
+    apply(&scene.url, &[run.clone()]);
+    let soaking = |s: &SoakRun| s.status.as_ref().is_some_and(|s| s.phase == SoakPhase::Soaking);
+    let soak = until::<SoakRun>(&scene.store, "soak", "Soaking", soaking).await;
+    let uid: String = soak.metadata.uid.unwrap().chars().take(8).collect();
+    let name = format!("soak-{uid}-check2-e2e-0-1");
+    let running = |r: &ActionRun| phase(r) == ActionPhase::Running;
+    until_it_runs(&until::<ActionRun>(&scene.store, &name, "Running", running).await).await;
+
+    run["spec"]["abort"] = json!(true);
+    apply(&scene.url, &[run]);
+    let job = ended(&scene, &name).await;
+    let status = job.status.unwrap();
+    assert_eq!(status.phase, ActionPhase::Interrupted);
+    assert!(status.message.as_ref().unwrap().contains("SoakRun \"soak\" is over"), "{:?}", status.message);
+    let over = |s: &SoakRun| s.status.as_ref().is_some_and(|s| s.phase == SoakPhase::Completed);
+    let soak = until::<SoakRun>(&scene.store, "soak", "Completed", over).await;
+    assert_eq!(soak.status.unwrap().verdict, Some(Verdict::Aborted));
     until_nothing_is_left(&scene).await;
 }

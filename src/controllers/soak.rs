@@ -132,6 +132,7 @@ impl Soaks {
         let actions: Vec<ActionRun> =
             cached.iter().filter(|a| a.spec.stack == run.spec.stack).map(|a| a.as_ref().clone()).collect();
         work.collect(run, now)?;
+        // What has ended bears on what comes next; what is to be asked for is known when that has been decided.
         work.note_jobs(run, &actions, now)?;
         let waited = loop {
             work.note(run, &actions, stack, now)?;

@@ -49,14 +49,18 @@ pub fn standing(run: &ActionRun, stack: &WicapStack, soaks: &[SoakRun], now: Tim
     Standing::Gone(format!("{whom} is not {kind:?} any more"))
 }
 
-/// Whether the soak run that asks still goes on; of a job, whether it still soaks.
-fn wanted_by_soak(run: &ActionRun, soaks: &[SoakRun]) -> Standing {
+/// Whether the soak run that asks, if one does, still goes on; of a job, whether it still soaks.
+#[must_use]
+pub fn wanted_by_soak(run: &ActionRun, soaks: &[SoakRun]) -> Standing {
     let Some(name) = run.spec.cause.object.as_deref().and_then(|object| object.strip_prefix("SoakRun/")) else {
         return Standing::Holds;
     };
     let Some(soak) = soaks.iter().find(|soak| soak.name() == name && soak.owns(run)) else {
         return Standing::Gone(format!("SoakRun {name:?} is gone"));
     };
+    if soak.metadata.deletion_timestamp.is_some() {
+        return Standing::Gone(format!("SoakRun {name:?} is being deleted"));
+    }
     let over = if run.spec.action.targets_job() { SoakPhase::Cleanup } else { SoakPhase::Completed };
     match soak.status.as_ref().map(|s| s.phase).unwrap_or_default() {
         phase if phase >= over => Standing::Gone(format!("SoakRun {name:?} is over: it is {phase:?}")),
@@ -168,6 +172,10 @@ mod tests {
             }
         }
         soak.status.as_mut().unwrap().phase = Soaking;
+        let mut leaving = soak.clone();
+        leaving.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(1)));
+        let left = standing(&asked(ActionKind::RunJob, "u"), &stack, &[leaving], at(1));
+        assert_eq!(left, Standing::Gone("SoakRun \"soak\" is being deleted".into()));
         for soaks in [vec![], vec![soak.clone()]] {
             let strange = if soaks.is_empty() { "u" } else { "of an earlier run of that name" };
             let standing = standing(&asked(ActionKind::RunJob, strange), &stack, &soaks, at(1));

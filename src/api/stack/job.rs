@@ -19,6 +19,7 @@ pub struct Job {
     /// The image: a name, a name and tag, a digest, or an id.
     pub image: String,
     /// Arguments, instead of those of the image (its `CMD`). They go to the image's entry point as they are: no shell reads them.
+    /// They are stored as they stand here: this is no place for secrets.
     #[serde(default)]
     pub args: Vec<String>,
     /// Environment variables, in addition to the image's. They are stored as they stand here: this is no place for secrets.

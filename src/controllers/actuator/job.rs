@@ -9,7 +9,8 @@ use kube::runtime::watcher::Event;
 use super::{Actuator, HashSet};
 use crate::api::Object;
 use crate::api::action::{ActionRun, ActionRunStatus};
-use crate::api::soak::{SoakPhase, SoakRun};
+use crate::api::soak::SoakRun;
+use crate::plan::cause::{Standing, wanted_by_soak};
 use crate::store::watch::WatchParams;
 
 impl Actuator {
@@ -17,32 +18,28 @@ impl Actuator {
     pub(super) async fn until_unwanted(&self, run: &ActionRun) -> String {
         let asks = run.spec.cause.object.as_deref().and_then(|object| object.strip_prefix("SoakRun/"));
         let Some(name) = asks.filter(|_| run.spec.action.targets_job()) else { return std::future::pending().await };
-        let owners = run.metadata.owner_references.iter().flatten();
-        let owners: Vec<&str> = owners.map(|owner| owner.uid.as_str()).collect();
-        let is_over = |soak: &SoakRun| {
-            let phase = soak.status.as_ref().map(|s| s.phase).unwrap_or_default();
-            let is_it = soak.metadata.uid.as_deref().is_some_and(|uid| owners.contains(&uid));
-            let is_leaving = soak.metadata.deletion_timestamp.is_some();
-            (!is_it || is_leaving || phase >= SoakPhase::Cleanup).then(|| format!("SoakRun {name:?} is over"))
-        };
         let params = WatchParams { name: Some(name.to_owned()), ..WatchParams::default() };
         let Ok(events) = self.context.store.api::<SoakRun>().watch(&params) else { return std::future::pending().await };
         let mut events = pin!(events);
-        let gone = || format!("SoakRun {name:?} is gone");
-        let mut is_listed = false;
+        let mut listed = Vec::new();
         while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Init) => is_listed = false,
-                Ok(Event::InitApply(soak) | Event::Apply(soak)) => {
-                    is_listed = true;
-                    if let Some(why) = is_over(&soak) {
-                        return why;
-                    }
+            let known = match event {
+                Ok(Event::Init) => {
+                    listed.clear();
+                    continue;
                 }
-                Ok(Event::InitDone) if !is_listed => return gone(),
-                Ok(Event::Delete(_)) => return gone(),
+                Ok(Event::InitApply(soak)) => {
+                    listed.push(soak);
+                    continue;
+                }
+                Ok(Event::InitDone) => std::mem::take(&mut listed),
+                Ok(Event::Apply(soak)) => vec![soak],
+                Ok(Event::Delete(_)) => Vec::new(),
                 // The watch gets over its errors.
-                Ok(Event::InitDone) | Err(_) => {}
+                Err(_) => continue,
+            };
+            if let Standing::Gone(why) = wanted_by_soak(run, &known) {
+                return why;
             }
         }
         std::future::pending().await
