@@ -40,7 +40,7 @@ pub enum Command {
     /// Health checks: exit 0 if well, 1 if not.
     #[command(subcommand)]
     Probe(Probe),
-    /// Tests of a dashboard: writes their results as JUnit XML. Exit 0 when none failed, 1 when one did.
+    /// Tests of a dashboard: writes their results as `JUnit` XML. Exit 0 when none failed, 1 when one did.
     Suite(Suite),
 }
 

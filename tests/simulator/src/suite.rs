@@ -1,4 +1,4 @@
-//! `wicap-sim suite`: tests of a dashboard, as a job runs them: it asks, writes JUnit XML, and ends.
+//! `wicap-sim suite`: tests of a dashboard, as a job runs them: it asks, writes `JUnit` XML, and ends.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ pub struct Suite {
 /// Runs the tests. Exit code 0 when none failed, 1 when one did, 2 when the results cannot be written.
 pub async fn run(suite: Suite) -> ExitCode {
     tokio::time::sleep(Duration::try_from_secs_f64(suite.wait).unwrap_or_default()).await;
-    let mut cases = String::new();
+    let mut cases = Vec::new();
     let mut failed = false;
     for url in &suite.gets {
         let wrong = match http::send(url, None, PATIENCE).await {
@@ -42,12 +42,13 @@ pub async fn run(suite: Suite) -> ExitCode {
         failed |= wrong.is_some();
         println!("{} GET {url} {}", if wrong.is_some() { "not ok" } else { "ok" }, wrong.as_deref().unwrap_or_default());
         let inner = wrong.map(|why| format!("<failure message=\"{}\"/>", escaped(&why))).unwrap_or_default();
-        cases += &format!("<testcase classname=\"dashboard\" name=\"GET {}\">{inner}</testcase>", escaped(url));
+        cases.push(format!("<testcase classname=\"dashboard\" name=\"GET {}\">{inner}</testcase>", escaped(url)));
     }
-    for number in 1..=suite.skip {
-        cases += &format!("<testcase classname=\"dashboard\" name=\"skipped {number}\"><skipped/></testcase>");
-    }
-    let xml = format!("<testsuites><testsuite name=\"dashboard\">{cases}</testsuite></testsuites>\n");
+    cases.extend(
+        (1..=suite.skip)
+            .map(|number| format!("<testcase classname=\"dashboard\" name=\"skipped {number}\"><skipped/></testcase>")),
+    );
+    let xml = format!("<testsuites><testsuite name=\"dashboard\">{}</testsuite></testsuites>\n", cases.concat());
     match std::fs::write(&suite.junit, xml) {
         Ok(()) => ExitCode::from(u8::from(failed)),
         Err(error) => {
