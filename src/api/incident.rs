@@ -1,16 +1,19 @@
 //! Incident: what a person is called for, once, and what becomes of it.
 
+use std::borrow::Cow;
+
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::action::{ActionKind, ActionPhase};
-use super::stack::{DriftKind, Severity};
+use super::stack::DriftKind;
 use super::validate::Check;
-use super::{Object, Time, Violation};
+use super::{Object, Severity, Time, Violation};
 
-/// A drift that nothing on its ladder has mended. The planner makes it, once in an episode; the operator acknowledges it, and
-/// nothing else in it is for people to write.
+/// What a person should know of, once in an episode. The planner makes one of a drift that nothing on its ladder has mended, the
+/// signals controller of what a log says, and the soak controller of a check that fails; the operator acknowledges it, and nothing else in
+/// it is for people to write.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "wicap.dev",
@@ -33,22 +36,114 @@ use super::{Object, Time, Violation};
 pub struct IncidentSpec {
     /// Name of the WicapStack.
     pub stack: String,
-    /// The service.
+    /// The service; of a check, the check's name.
     pub service: String,
     /// What was wrong with it.
-    pub kind: DriftKind,
-    /// The episode of the service in which its ladder came to an end.
+    pub kind: IncidentKind,
+    /// Of a drift, the episode of the service in which its ladder came to an end; of anything else, one more each time it comes back.
     pub episode: i64,
     /// What was wrong, in a few words.
     pub signature: String,
     /// How much it matters.
     pub severity: Severity,
+    /// Of a log, when the first line of it was written: what tells it from others about the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Id of the log signature, 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature_id: Option<String>,
+    /// The rule that knows what this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What an operator does about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The action that may help. Nobody takes it on this ground alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggested_action: Option<ActionKind>,
+    /// The soak run under way when it was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak: Option<String>,
     /// True: somebody has seen to it. A new episode begins, with a fresh ladder.
     #[serde(default)]
     pub acknowledged: bool,
     /// Who acknowledged it, as `user@host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+}
+
+/// What an incident is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum IncidentKind {
+    /// A drift that nothing has mended.
+    Drift(DriftKind),
+    /// Something else.
+    Signal(SignalKind),
+}
+
+/// What a person should know of that is no drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum SignalKind {
+    /// A log says what a rule knows to hurt.
+    KnownIssue,
+    /// A log says something grave that was not seen before.
+    NewSignature,
+    /// A log says something far more often than it is used to.
+    Spike,
+    /// A check of a soak run fails.
+    CheckFailed,
+}
+
+/// One list of words, as of any other enumeration: a structural schema has no alternatives of types.
+impl JsonSchema for IncidentKind {
+    fn schema_name() -> Cow<'static, str> {
+        "IncidentKind".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let both = [DriftKind::json_schema(generator), SignalKind::json_schema(generator)];
+        let words = both.iter().filter_map(|schema| schema.get("oneOf")?.as_array()).flatten().cloned();
+        json_schema!({"description": "What an incident is about.", "oneOf": words.collect::<Vec<_>>()})
+    }
+}
+
+impl From<DriftKind> for IncidentKind {
+    fn from(kind: DriftKind) -> Self {
+        Self::Drift(kind)
+    }
+}
+
+impl From<SignalKind> for IncidentKind {
+    fn from(kind: SignalKind) -> Self {
+        Self::Signal(kind)
+    }
+}
+
+impl IncidentKind {
+    /// The drift, when it is about one.
+    #[must_use]
+    pub fn drift(self) -> Option<DriftKind> {
+        match self {
+            Self::Drift(kind) => Some(kind),
+            Self::Signal(_) => None,
+        }
+    }
+
+    /// What else it is about, when it is not about a drift.
+    #[must_use]
+    pub fn signal(self) -> Option<SignalKind> {
+        match self {
+            Self::Drift(_) => None,
+            Self::Signal(kind) => Some(kind),
+        }
+    }
+}
+
+impl PartialEq<DriftKind> for IncidentKind {
+    fn eq(&self, other: &DriftKind) -> bool {
+        self.drift() == Some(*other)
+    }
 }
 
 /// What becomes of an incident. While the drift lasts it is not written again.
@@ -58,21 +153,25 @@ pub struct IncidentStatus {
     /// Where in its life it is.
     #[serde(default)]
     pub phase: IncidentPhase,
-    /// When the drift began.
+    /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Time>,
-    /// When the drift was last seen to begin or to end; what comes and goes within ten minutes is one occurrence.
+    /// When the drift was last seen to begin or to end; what comes and goes within ten minutes is one occurrence. Of a log, when the last
+    /// line of it was written, at most a minute late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
-    /// How often the drift has begun.
+    /// How often the drift has begun; of a log, how many lines there were; of a check, how often it failed.
     #[serde(default)]
     pub count: u32,
-    /// What was done about it in its episode, in order.
+    /// Of a drift, what was done about it in its episode, in order.
     #[serde(default)]
     pub actions: Vec<IncidentAction>,
     /// What was seen, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// Lines of the log, redacted: the first, and the last few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<String>,
     /// Why it is in its phase, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -89,7 +188,7 @@ pub enum IncidentPhase {
     Open,
     /// A person is called.
     Escalated,
-    /// The service has been well for its stable spell, or an operator has acknowledged it.
+    /// The service has been well for its stable spell, the log has been quiet, or an operator has acknowledged it.
     Resolved,
 }
 
@@ -112,8 +211,16 @@ impl Object for Incident {
         check.object_name("spec.stack", &spec.stack);
         check.service("spec.service", &spec.service);
         check.text("spec.signature", &spec.signature, 1024);
-        if let Some(by) = &spec.by {
-            check.text("spec.by", by, 256);
+        for (path, text, most) in [
+            ("spec.by", &spec.by, 256),
+            ("spec.signatureId", &spec.signature_id, 16),
+            ("spec.rule", &spec.rule, 63),
+            ("spec.remedy", &spec.remedy, 1024),
+            ("spec.soak", &spec.soak, 253),
+        ] {
+            if let Some(text) = text {
+                check.text(path, text, most);
+            }
         }
         check.finish()
     }
@@ -140,14 +247,33 @@ mod tests {
         let spec = IncidentSpec {
             stack: "wicap".into(),
             service: "ui".into(),
-            kind: DriftKind::NotRunning,
+            kind: DriftKind::NotRunning.into(),
             episode: 1,
             signature: "exited with code 1".into(),
             severity: Severity::Critical,
+            since: None,
+            signature_id: None,
+            rule: None,
+            remedy: None,
+            suggested_action: None,
+            soak: None,
             acknowledged: false,
             by: None,
         };
         Incident::new("a", spec)
+    }
+
+    #[test]
+    fn a_kind_is_one_word_whatever_it_is_about() {
+        for (kind, word) in [
+            (IncidentKind::from(DriftKind::NotRunning), "NotRunning"),
+            (IncidentKind::from(SignalKind::KnownIssue), "KnownIssue"),
+            (IncidentKind::from(SignalKind::CheckFailed), "CheckFailed"),
+        ] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), word);
+            assert_eq!(serde_json::from_value::<IncidentKind>(word.into()).unwrap(), kind);
+        }
+        assert!(serde_json::from_value::<IncidentKind>("Elsewhere".into()).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - [`stack`], [`session`], [`policy`], [`elevation`], [`action`], [`approval`], [`stop`], [`soak`],
-//!   [`schedule`], [`incident`]: the kinds
+//!   [`schedule`], [`incident`], [`log_report`], [`snapshot`]: the kinds
 //! - [`registry`]: the table of kinds, for code that does not know the kind beforehand
 //! - [`decode`]: strict reading of what people wrote, with the path of every mistake
 //! - [`duration`]: durations as they are written, such as `"30s"`
@@ -20,11 +20,14 @@ pub mod decode;
 pub mod duration;
 pub mod elevation;
 pub mod incident;
+pub mod log_report;
 pub mod policy;
 pub mod reason;
 pub mod registry;
 pub mod schedule;
 pub mod session;
+mod severity;
+pub mod snapshot;
 pub mod soak;
 pub mod stack;
 pub mod stop;
@@ -39,6 +42,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use duration::Duration;
+pub use severity::Severity;
 pub use validate::Violation;
 
 /// API group of every kind.

@@ -46,3 +46,13 @@ pub const CHECK_FAILED: &str = "CheckFailed";
 pub const SOAK_SCHEDULED: &str = "SoakScheduled";
 /// Schedule controller: runs were due and were never made.
 pub const SOAK_MISSED: &str = "SoakMissed";
+/// Signals controller: a log says what a person should know. There is an Incident.
+pub const LOG_ALARM: &str = "LogAlarm";
+/// Signals controller: lines came faster than they are looked at, and were not.
+pub const LOG_DROPPED: &str = "LogDropped";
+/// Signals controller: a log cannot be read.
+pub const LOG_UNREADABLE: &str = "LogUnreadable";
+/// Snapshot controller: a pack was made.
+pub const SNAPSHOT_MADE: &str = "SnapshotMade";
+/// Snapshot controller: no pack could be made.
+pub const SNAPSHOT_FAILED: &str = "SnapshotFailed";

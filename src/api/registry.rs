@@ -7,9 +7,11 @@ use super::action::ActionRun;
 use super::approval::Approval;
 use super::elevation::Elevation;
 use super::incident::Incident;
+use super::log_report::LogReport;
 use super::policy::ControlPolicy;
 use super::schedule::ScheduledSoak;
 use super::session::ControlSession;
+use super::snapshot::Snapshot;
 use super::soak::SoakRun;
 use super::stack::WicapStack;
 use super::stop::EmergencyStop;
@@ -43,7 +45,9 @@ macro_rules! for_each_kind {
             $crate::api::stop::EmergencyStop,
             $crate::api::soak::SoakRun,
             $crate::api::schedule::ScheduledSoak,
-            $crate::api::incident::Incident
+            $crate::api::incident::Incident,
+            $crate::api::log_report::LogReport,
+            $crate::api::snapshot::Snapshot
         )
     };
 }
@@ -65,6 +69,8 @@ pub fn kinds() -> Vec<KindInfo> {
         row::<SoakRun>("SoakRun", "soakruns"),
         row::<ScheduledSoak>("ScheduledSoak", "scheduledsoaks"),
         row::<Incident>("Incident", "incidents"),
+        row::<LogReport>("LogReport", "logreports"),
+        row::<Snapshot>("Snapshot", "snapshots"),
     ]
 }
 
@@ -102,6 +108,8 @@ mod tests {
             ("approvals approval", "Approval"),
             ("emergencystops stop stops", "EmergencyStop"),
             ("incidents incident inc", "Incident"),
+            ("logreports logreport lr", "LogReport"),
+            ("snapshots snapshot snap", "Snapshot"),
         ] {
             for word in words.split(' ') {
                 assert_eq!(find(word).map(|k| k.kind), Some(kind), "{word}");

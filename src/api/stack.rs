@@ -3,13 +3,16 @@
 mod drift;
 pub mod expression;
 mod job;
+pub(crate) mod logs;
 mod maintenance;
+pub(crate) mod naming;
 mod probe;
 mod recovery;
 pub(in crate::api) mod rules;
 
-pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState, Severity};
+pub use drift::{BlockedBy, Drift, DriftKind, RecoveryState};
 pub use job::Job;
+pub use logs::{IssueRule, LineMatch, LogLevel, Logs, RuleSet, StatusRange};
 pub use maintenance::Maintenance;
 pub use probe::{
     BODY_MOST, Capture, Expectations, HealthWord, HttpGet, HttpHeader, JsonExpectation, LogLine, Presence, Probe,
@@ -68,6 +71,9 @@ pub struct WicapStackSpec {
     /// What holds for every service that does not say otherwise.
     #[serde(default)]
     pub defaults: Defaults,
+    /// How the logs of its containers are read.
+    #[serde(default, skip_serializing_if = "Logs::is_default")]
+    pub logs: Logs,
     /// Services that are being worked on, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,

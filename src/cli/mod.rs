@@ -4,8 +4,8 @@
 //! a kind that is added to [`crate::api::registry`] is known to every verb.
 //!
 //! # Layout
-//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `soak`, `replay`, `redact`, `crds`, `version`:
-//!   one file a verb
+//! - `apply`, `get`, `describe`, `delete`, `wait`, `stop` (and `resume`), `approve` (and `deny`), `policy`, `audit`, `soak`, `replay`, `signatures`,
+//!   `top`, `snapshot`, `redact`, `crds`, `version`: one file a verb
 //! - `store`: the verbs on a store as a whole: `snapshot`, `copy`, `init-roles`
 //! - `operator`: who runs the command
 //! - `kind`, `target`: what the words of a command line mean
@@ -32,10 +32,13 @@ mod policy;
 pub mod print;
 mod redact;
 mod replay;
+mod signatures;
+mod snapshot;
 mod soak;
 mod stop;
 mod store;
 mod target;
+mod top;
 mod version;
 mod wait;
 
@@ -94,6 +97,12 @@ enum Verb {
     Store(store::Store),
     /// Run the planner over recorded or hand-written observations and print its decisions; no store is needed
     Replay(replay::Replay),
+    /// Say of each line of standard input which signature it has and how much it matters
+    Signatures(signatures::Signatures),
+    /// Show what a stack's logs say most, or worst
+    Top(top::Top),
+    /// Pack all that is known of a stack, or look into such a pack
+    Snapshot(snapshot::Snapshot),
     /// Take secrets out of standard input
     Redact(redact::Redact),
     /// Print or write the CustomResourceDefinitions
@@ -133,6 +142,8 @@ impl Cli {
         match &self.verb {
             Verb::Crds(crds) => crds.run(io),
             Verb::Redact(redact) => redact.run(io),
+            Verb::Signatures(signatures) => signatures.run(io),
+            Verb::Snapshot(snapshot) if !snapshot.asks_the_store() => snapshot.run_alone(io),
             Verb::Replay(replay) if replay.records().is_none() => replay.run(io),
             Verb::Store(whole) => whole.run(&self.store, io).await,
             Verb::Version(version) if !version.asks_the_store() => version.run(None, io).await,
@@ -158,8 +169,11 @@ impl Cli {
                     },
                     Verb::Version(version) => version.run(Some(&store), io).await,
                     Verb::Store(whole) => whole.run(&self.store, io).await,
+                    Verb::Top(top) => top.run(&store, io).await,
+                    Verb::Snapshot(snapshot) => snapshot.run(&store, io).await,
                     Verb::Crds(crds) => crds.run(io),
                     Verb::Redact(redact) => redact.run(io),
+                    Verb::Signatures(signatures) => signatures.run(io),
                 }
             }
         }

@@ -1,36 +1,31 @@
 //! `replay`: runs the planner over observations that were recorded or written by hand, with no store and no Docker, and prints what it
 //! decides; and writes such a recording of a live stack.
-//!
-//! # Layout
-//! - `file`: the input, read strictly
-//! - `record`: a stack's history as such an input; `past`: what bears on the stack, revision by revision
-
-mod file;
-mod past;
-mod record;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
 
-use self::file::Recording;
 use super::{Error, Io, document};
-use crate::api::Time;
-use crate::api::action::ActionKind;
-use crate::audit::redact::redact;
-use crate::plan::decide::{DecisionKind, Plan};
+use crate::audit::pack::contents::rerun;
+use crate::audit::pack::reader::Pack;
+use crate::audit::replay::RecordError;
+use crate::audit::replay::file::{self, Recording};
+use crate::audit::replay::line::line;
+use crate::audit::replay::record::record;
 use crate::store::Store;
 
 /// The most bytes a recording may have: days of observations of a large stack, little enough to hold in memory.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
+/// What a pack begins with: the magic number of a zstd frame (RFC 8878, section 3.1.1).
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// What to replay, JSON or YAML; - is standard input
+    /// What to replay, JSON or YAML, or a pack of wicapctl snapshot; - is standard input
     #[arg(value_name = "FILE", required_unless_present = "record")]
     file: Option<PathBuf>,
     /// Print what is decided between the steps too, when time alone makes something due
@@ -53,22 +48,33 @@ impl Replay {
     /// Replays a file.
     pub(super) fn run(&self, io: &mut Io<'_>) -> Result<(), Error> {
         let path = self.file.as_deref().unwrap_or(Path::new("-"));
-        let Recording { mut replay, steps } = read(path)?;
+        let bytes = read(path)?;
+        if bytes.starts_with(&ZSTD) {
+            return rerun_pack(path, &bytes, io);
+        }
+        let Recording { mut replay, steps } = recording(&bytes).map_err(|e| refused(path, e))?;
         for (i, step) in steps.iter().enumerate() {
             if self.between {
                 let due = replay.between(step.at);
                 for (at, plan) in due.map_err(|e| refused(path, format!("steps[{i}].at: found {}, {e}", step.at)))? {
-                    line(at, &plan, io)?;
+                    writeln!(io.out, "{}", line(at, &plan))?;
                 }
             }
-            line(step.at, &replay.step(step), io)?;
+            writeln!(io.out, "{}", line(step.at, &replay.step(step)))?;
         }
         Ok(())
     }
 
     /// Records the history of a stack.
     pub(super) async fn record(&self, stack: &str, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
-        let text = record::record(stack, store, io).await?;
+        let history = record(stack, store).await.map_err(|error| match error {
+            RecordError::Store(error) => Error::from(error),
+            RecordError::Unplayable(why) => Error::No(why),
+        })?;
+        for problem in &history.problems {
+            writeln!(io.err, "warning: {problem}")?;
+        }
+        let text = history.text;
         match &self.output {
             None => io.out.write_all(text.as_bytes())?,
             Some(path) => {
@@ -79,38 +85,26 @@ impl Replay {
     }
 }
 
-/// What is printed of a moment. The order of the fields is part of the contract.
-#[derive(Serialize)]
-struct Line<'a> {
-    at: Time,
-    decisions: Vec<Decided<'a>>,
+/// Decides and classifies again what is in a pack, and says what is not what it was.
+fn rerun_pack(path: &Path, bytes: &[u8], io: &mut Io<'_>) -> Result<(), Error> {
+    let pack = Pack::read(bytes).map_err(|e| refused(path, e.to_string()))?;
+    let rerun = rerun(&pack).map_err(|e| refused(path, e.to_string()))?;
+    for what in &rerun.left_out {
+        writeln!(io.err, "warning: not looked at again: {what}")?;
+    }
+    for difference in &rerun.differences {
+        writeln!(io.out, "{difference}")?;
+    }
+    let (decisions, records) = (rerun.decisions, rerun.records);
+    let again = format!("{decisions} steps were decided on again, and {records} records of logs were looked at again");
+    if rerun.differences.is_empty() {
+        writeln!(io.out, "{again}: all as they were")?;
+        return Ok(());
+    }
+    Err(Error::No(format!("{again}: {} differ from what was", rerun.differences.len())))
 }
 
-#[derive(Serialize)]
-struct Decided<'a> {
-    decision: DecisionKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<ActionKind>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    target: &'a str,
-    reason: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<Time>,
-}
-
-fn line(at: Time, plan: &Plan, io: &mut Io<'_>) -> Result<(), Error> {
-    let decided = plan.decisions.iter().map(|d| Decided {
-        decision: d.kind,
-        action: d.action,
-        target: &d.target,
-        reason: redact(&d.reason).into_owned(),
-        until: d.until,
-    });
-    serde_json::to_writer(&mut *io.out, &Line { at, decisions: decided.collect() }).map_err(io::Error::from)?;
-    Ok(writeln!(io.out)?)
-}
-
-fn read(path: &Path) -> Result<Recording, Error> {
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes)
@@ -121,7 +115,7 @@ fn read(path: &Path) -> Result<Recording, Error> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(refused(path, format!("found more than {MAX_FILE} bytes, expected at most {MAX_FILE}")));
     }
-    recording(&bytes).map_err(|e| refused(path, e))
+    Ok(bytes)
 }
 
 /// What the bytes of a file say, or its first mistake.
@@ -191,15 +185,14 @@ mod tests {
     /// What is printed, or the mistake.
     fn played(bytes: &[u8]) -> Result<String, String> {
         let Recording { mut replay, steps } = recording(bytes)?;
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut io = Io { out: &mut out, err: &mut err };
+        let mut out = String::new();
         for step in &steps {
             for (at, plan) in replay.between(step.at).unwrap_or_default() {
-                line(at, &plan, &mut io).unwrap();
+                out += &(line(at, &plan) + "\n");
             }
-            line(step.at, &replay.step(step), &mut io).unwrap();
+            out += &(line(step.at, &replay.step(step)) + "\n");
         }
-        Ok(String::from_utf8(out).unwrap())
+        Ok(out)
     }
 
     /// Every value of a document that is not a part of another one that is named before it.

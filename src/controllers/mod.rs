@@ -2,12 +2,13 @@
 //! is done in `act`.
 //!
 //! Each runs as a role of `wicapd run --controllers`, alone or with others, in any number of processes: a lease elects the one
-//! that works. Observer, actuator and soak serve the stacks of one host, and are elected per host.
+//! that works. Observer, actuator, soak, signals and snapshot serve the stacks of one host, and are elected per host.
 //!
 //! # Layout
-//! - [`observer`], [`planner`], [`actuator`], [`session`], [`policy`], [`soak`], [`schedule`], [`audit`],
-//!   [`gc`]: the reconcilers
+//! - [`observer`], [`planner`], [`actuator`], [`session`], [`policy`], [`soak`], [`signals`], [`snapshot`],
+//!   [`schedule`], [`audit`], [`gc`]: the reconcilers
 //! - [`local_stop`]: what is no reconciler: the stop file of this host, for everybody
+//! - [`owner`]: what is made for a stack goes with it
 //! - `runtime`: leadership, watches, queue, backoff: what they are all made of
 
 pub mod actuator;
@@ -16,12 +17,15 @@ mod backoff;
 pub mod gc;
 pub mod local_stop;
 pub mod observer;
+pub mod owner;
 pub mod planner;
 pub mod policy;
 mod queue;
 mod runtime;
 pub mod schedule;
 pub mod session;
+pub mod signals;
+pub mod snapshot;
 pub mod soak;
 
 use std::collections::BTreeSet;
@@ -53,6 +57,10 @@ pub enum Controller {
     Policy,
     /// Carries out soak runs.
     Soak,
+    /// Reads the logs of stacks.
+    Signals,
+    /// Packs what is known of them when something has gone wrong.
+    Snapshot,
     /// Makes soak runs by the clock.
     Schedule,
     /// Moves old records of the audit log out of the store.
@@ -63,13 +71,15 @@ pub enum Controller {
 
 impl Controller {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Observer,
         Self::Planner,
         Self::Actuator,
         Self::Session,
         Self::Policy,
         Self::Soak,
+        Self::Signals,
+        Self::Snapshot,
         Self::Schedule,
         Self::Audit,
         Self::Gc,
@@ -85,6 +95,8 @@ impl Controller {
             Self::Session => "session",
             Self::Policy => "policy",
             Self::Soak => "soak",
+            Self::Signals => "signals",
+            Self::Snapshot => "snapshot",
             Self::Schedule => "schedule",
             Self::Audit => "audit",
             Self::Gc => "gc",
@@ -160,6 +172,8 @@ pub async fn run(context: Context, selection: &Selection, shutdown: Cancellation
             Controller::Session => running.spawn(session::run(context, shutdown)),
             Controller::Policy => running.spawn(policy::run(context, shutdown)),
             Controller::Soak => running.spawn(soak::run(context, shutdown)),
+            Controller::Signals => running.spawn(signals::run(context, shutdown)),
+            Controller::Snapshot => running.spawn(snapshot::run(context, shutdown)),
             Controller::Schedule => running.spawn(schedule::run(context, shutdown)),
             Controller::Audit => running.spawn(audit::run(context, shutdown)),
             Controller::Gc => running.spawn(gc::run(context, shutdown)),
@@ -185,7 +199,7 @@ mod tests {
 
     #[test]
     fn controllers_are_chosen_by_name() {
-        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 9);
+        assert_eq!("all".parse::<Selection>().unwrap().0.len(), 11);
         let some = "soak, planner".parse::<Selection>().unwrap();
         assert_eq!(some.0.into_iter().collect::<Vec<_>>(), [Controller::Planner, Controller::Soak]);
         assert!("planer".parse::<Selection>().unwrap_err().contains("found \"planer\""));

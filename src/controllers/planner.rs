@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use kube::runtime::reflector::{self, ObjectRef};
 use tokio_util::sync::CancellationToken;
 
+use super::owner::belongs_to;
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::ActionRun;
@@ -19,13 +19,10 @@ use crate::api::session::ControlSession;
 use crate::api::soak::SoakRun;
 use crate::api::stack::{WicapStack, WicapStackStatus};
 use crate::api::stop::{self, EmergencyStop};
-use crate::api::{API_VERSION, Object, Time, condition, elapsed};
+use crate::api::{Object, Time, condition, elapsed};
 use crate::plan::decide::{Inputs, Note, Plan, decide};
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
-
-/// Label on an ActionRun or an Incident: the stack it is about.
-pub const STACK_LABEL: &str = "wicap.dev/stack";
 
 /// Runs the planner until `shutdown`.
 pub async fn run(context: Context, shutdown: CancellationToken) {
@@ -187,19 +184,6 @@ fn carry(status: &mut WicapStackStatus, plan: &Plan, generation: Option<i64>, no
         };
         condition::set(&mut status.conditions, condition::ESCALATED, escalated.into(), reason, message, generation, now);
     }
-}
-
-/// What the planner makes for a stack is the stack's, and goes with it.
-fn belongs_to(stack: &WicapStack, meta: &mut ObjectMeta) {
-    meta.labels = Some([(STACK_LABEL.to_owned(), stack.name().to_owned())].into());
-    meta.owner_references = Some(vec![OwnerReference {
-        api_version: API_VERSION.to_owned(),
-        kind: WicapStack::kind(&()).into_owned(),
-        name: stack.name().to_owned(),
-        uid: stack.meta().uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: None,
-    }]);
 }
 
 fn of_stack<K: Object>(cache: &reflector::Store<K>, wanted: impl Fn(&K) -> bool) -> Vec<K> {

@@ -17,7 +17,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::planner::STACK_LABEL;
+use super::owner::STACK_LABEL;
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::{ActionRun, ActionRunSpec};

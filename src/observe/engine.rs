@@ -9,7 +9,9 @@ mod error;
 mod events;
 mod inspect;
 mod job;
+mod logs;
 mod look;
+mod pack;
 mod usage;
 
 use std::fmt;
@@ -34,7 +36,9 @@ use error::translate;
 pub use events::{ContainerEvent, Surroundings};
 pub use inspect::{Container, ContainerState};
 pub use job::{OneShot, Progress};
+pub use logs::{Asked, Run};
 pub use look::{LOG_BYTES, LOG_LINES};
+pub use pack::Logged;
 pub use usage::Usage;
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at

@@ -28,3 +28,4 @@ pub mod junit;
 pub mod observation;
 pub mod probe;
 pub mod process;
+pub mod tail;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::api::stack::{
     DesiredState, Drift, DriftKind, HEARTBEAT, Health, OnConfigDrift, ProbeState, Recovery, ServiceSpec, ServiceState,
-    ServiceStatus, Severity, WicapStack, WicapStackSpec, WicapStackStatus,
+    ServiceStatus, WicapStack, WicapStackSpec, WicapStackStatus,
 };
-use crate::api::{Time, after, elapsed};
+use crate::api::{Severity, Time, after, elapsed};
 
 /// Age over which an observation says nothing any more: three heartbeats, so that one late and one lost do no harm.
 pub const STALE_AFTER: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());

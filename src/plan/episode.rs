@@ -15,18 +15,16 @@
 //! so that a stack that could not be brought up can still be stopped.
 
 use super::drift::{calls_for_action, is_well};
-use super::ladder::{COUNT_APART, counts, fnv1a};
+use super::ladder::{COUNT_APART, counts};
 use crate::api::action::ActionKind;
+use crate::api::stack::naming::named;
 use crate::api::stack::{
     DesiredState, Drift, DriftKind, RecoveryState, ServiceSpec, ServiceState, WicapStack, WicapStackStatus,
 };
-use crate::api::{Object, Time, after};
+use crate::api::{Time, after};
 
 /// The entry of the whole stack among the recovery states.
 pub(super) const WHOLE_STACK: &str = "";
-
-/// The longest name an object may have.
-const LONGEST_NAME: usize = 253;
 
 /// Recovery states brought up to now.
 pub(super) struct Tracked {
@@ -199,25 +197,6 @@ pub(super) fn incident_name(stack: &WicapStack, service: &str, kind: DriftKind, 
     let begins = |i: usize, c: char| i > 0 && c.is_ascii_uppercase();
     let words: String = kind.char_indices().flat_map(|(i, c)| begins(i, c).then_some('-').into_iter().chain([c])).collect();
     named(stack, service, &words, &episode.to_string())
-}
-
-fn named(stack: &WicapStack, service: &str, what: &str, number: &str) -> String {
-    let clean = |text: &str| -> String {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        text.to_lowercase().chars().map(|c| if allowed(c) { c } else { '-' }).collect()
-    };
-    // Compose's longest service name that validation lets through; a longer one is cut and told apart by its hash.
-    let of: String = if service.is_empty() { "stack".into() } else { clean(service).chars().take(63).collect() };
-    let uid: String = stack.metadata.uid.as_deref().map(clean).unwrap_or_default().chars().take(5).collect();
-    let uid = if uid.is_empty() { "00000".to_owned() } else { uid };
-    let mut tail = format!("-{of}-{}-{uid}-{number}", clean(what));
-    let head = clean(stack.name());
-    if head != stack.name() || (of != service && !service.is_empty()) || service == "stack" {
-        tail.push_str(&format!("-{:04x}", fnv1a([service.as_bytes()]) & 0xffff));
-    }
-    let mut head: String = head.chars().take(LONGEST_NAME.saturating_sub(tail.len())).collect();
-    head.truncate(head.trim_end_matches('-').len());
-    format!("{head}{tail}").trim_start_matches('-').to_owned()
 }
 
 #[cfg(test)]

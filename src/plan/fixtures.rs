@@ -8,8 +8,8 @@ use crate::api::policy::{ControlPolicy, ControlPolicySpec, PolicyRule};
 use crate::api::session::{ApprovalRules, ControlSession, ControlSessionSpec, ControlSessionStatus, Mode, SessionPhase};
 use crate::api::soak::{SoakRun, SoakRunStatus};
 use crate::api::stack::{
-    Compose, Defaults, DesiredState, Maintenance, ServiceSpec, ServiceState, ServiceStatus, WicapStack, WicapStackSpec,
-    WicapStackStatus,
+    Compose, Defaults, DesiredState, Logs, Maintenance, ServiceSpec, ServiceState, ServiceStatus, WicapStack,
+    WicapStackSpec, WicapStackStatus,
 };
 use crate::api::stop::{EmergencyStop, EmergencyStopSpec};
 use crate::api::{Duration, Object, Time};
@@ -35,6 +35,7 @@ pub fn stack(services: &[(&str, ServiceState)]) -> WicapStack {
             services: services.iter().map(|(name, _)| ServiceSpec::named(name)).collect(),
             jobs: Vec::new(),
             defaults: Defaults::default(),
+            logs: Logs::default(),
             maintenance: None,
         },
     );

@@ -43,20 +43,28 @@ pub(super) fn open(stack: &WicapStack, drift: &Drift, episode: i64) -> Opened {
     let spec = IncidentSpec {
         stack: stack.name().to_owned(),
         service: drift.service.clone(),
-        kind: drift.kind,
+        kind: drift.kind.into(),
         episode,
         signature: format!("{:?}: {}", drift.kind, drift.evidence).chars().take(SIGNATURE).collect(),
         severity: drift.severity,
+        since: None,
+        signature_id: None,
+        rule: None,
+        remedy: None,
+        suggested_action: None,
+        soak: None,
         acknowledged: false,
         by: None,
     };
     Opened { name, spec }
 }
 
-/// The incidents of a stack that are not over, by name.
+/// The incidents of a stack's drifts that are not over, by name. Those of anything else are followed by whoever opened them.
 pub(super) fn unresolved<'a>(stack: &WicapStack, incidents: &'a [Incident]) -> Vec<&'a Incident> {
     let over = |i: &Incident| i.status.as_ref().is_some_and(|s| s.phase == IncidentPhase::Resolved);
-    let ours = |i: &&Incident| i.spec.stack == stack.name() && i.metadata.deletion_timestamp.is_none() && !over(i);
+    let drifts = |i: &Incident| i.spec.kind.drift().is_some();
+    let ours =
+        |i: &&Incident| i.spec.stack == stack.name() && drifts(i) && i.metadata.deletion_timestamp.is_none() && !over(i);
     let mut found: Vec<_> = incidents.iter().filter(ours).collect();
     found.sort_by_key(|i| i.name());
     found
@@ -91,7 +99,7 @@ impl Seen<'_> {
     fn status_of(&self, incident: &Incident) -> IncidentStatus {
         let Self { stack, now, .. } = *self;
         let spec = &incident.spec;
-        let about = |d: &&Drift| d.service == spec.service && d.kind == spec.kind;
+        let about = |d: &&Drift| d.service == spec.service && spec.kind == d.kind;
         let (is, was) = (self.drift.iter().find(about), self.status.drift.iter().any(|d| about(&d)));
         let mut status = incident.status.clone().unwrap_or_else(|| IncidentStatus {
             phase: IncidentPhase::Escalated,
@@ -100,6 +108,7 @@ impl Seen<'_> {
             count: 1,
             actions: self.actions_of(spec),
             evidence: Some(is.map_or(&spec.signature, |d| &d.evidence).clone()),
+            samples: Vec::new(),
             message: Some("a person is needed: mend it, or set spec.acknowledged to have the ladder tried anew".to_owned()),
             resolved_at: None,
         });

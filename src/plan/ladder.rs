@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::drift;
 use crate::api::action::ActionKind;
+use crate::api::stack::naming::fnv1a;
 use crate::api::stack::{
     Backoff, DriftKind, LadderStep, Recovery, RecoveryState, ServiceSpec, WicapStackSpec, WicapStackStatus,
 };
@@ -169,12 +170,6 @@ pub fn wait(backoff: &Backoff, uid: &str, service: &str, k: u32) -> Duration {
     let hash = fnv1a([uid.as_bytes(), b"/", service.as_bytes(), b"/", k.as_slice()]);
     let thousandths = u32::try_from(hash % 1001).unwrap_or(0);
     base.saturating_add(base.saturating_mul(thousandths) / 10_000)
-}
-
-/// FNV-1a, 64 bits, over the parts one after the other (<http://www.isthe.com/chongo/tech/comp/fnv/>).
-pub(super) fn fnv1a<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    let bytes = parts.into_iter().flatten();
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]

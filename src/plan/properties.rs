@@ -277,10 +277,16 @@ prop_compose! {
             let spec = IncidentSpec {
                 stack: "wicap".into(),
                 service: NAMES[*service].into(),
-                kind: DriftKind::NotRunning,
+                kind: DriftKind::NotRunning.into(),
                 episode: 1,
                 signature: "s".into(),
-                severity: crate::api::stack::Severity::Critical,
+                severity: crate::api::Severity::Critical,
+                since: None,
+        signature_id: None,
+                rule: None,
+                remedy: None,
+                suggested_action: None,
+                soak: None,
                 acknowledged: *acknowledged,
                 by: None,
             };

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::evidence::{Checks, Evidence};
+use super::logs;
 use super::report::{CheckOutcome, Finding, Outcome};
 use super::series::{self, Points, Trend};
 use crate::api::soak::formula::{Answers, Formula, Question};
@@ -228,6 +229,9 @@ fn answers(evidence: &Evidence, baseline: Option<&Evidence>) -> Arc<Answers> {
         let of = question.of;
         match question.function {
             "passRate" => return rates.get(of).copied().ok_or_else(|| format!("there is no result of a check {of:?}")),
+            "signature" => {
+                return logs::lines_of(&series, of).ok_or_else(|| "the logs were not read while it soaked".to_owned());
+            }
             "restarts" => {
                 return restarts.get(of).map(|n| f64::from(*n)).ok_or_else(|| format!("no container of {of:?} was seen"));
             }

@@ -17,7 +17,7 @@
 //! - [`record`]: one line of the evidence, and the chain that binds the lines
 //! - [`journal`]: the file
 //! - [`evidence`]: what the records add up to
-//! - [`series`]: what can be asked of a curve
+//! - [`series`]: what can be asked of a curve; [`logs`]: what of a stack's logs is a curve
 //! - [`course`]: the phases, and what moves a run from one to the next
 //! - [`observed`]: what of other objects is recorded
 //! - [`jobs`]: checks that are asked for as actions
@@ -31,6 +31,7 @@ pub mod evidence;
 pub mod jobs;
 pub mod journal;
 pub mod judge;
+pub mod logs;
 pub mod observed;
 pub mod permit;
 pub mod record;

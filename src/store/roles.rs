@@ -6,7 +6,11 @@
 //!  a controller       ·         its own           ·             append          most      its own
 //!  planner            actions,  stacks,           ·             append          yes       its own
 //!                     incidents incidents
-//!  soak               actions   soakruns         ·             append          yes       its own
+//!  soak               actions,  soakruns,         ·             append          yes       its own
+//!                     incidents incidents
+//!  signals            incidents, incidents,       ·             append          yes       its own
+//!                     log reports log reports
+//!  snapshot           snapshots snapshots         ·             append          yes       its own
 //!  schedule           soakruns  scheduledsoaks   ·             append          yes       its own
 //!  audit              ·         ·                remove         remove          ·         its own
 //!  gc                 all       all               ·             append          ·         its own
@@ -26,10 +30,12 @@ use crate::api::action::ActionRun;
 use crate::api::approval::Approval;
 use crate::api::elevation::Elevation;
 use crate::api::incident::Incident;
+use crate::api::log_report::LogReport;
 use crate::api::policy::ControlPolicy;
 use crate::api::registry::kinds;
 use crate::api::schedule::ScheduledSoak;
 use crate::api::session::ControlSession;
+use crate::api::snapshot::Snapshot;
 use crate::api::soak::SoakRun;
 use crate::api::stack::WicapStack;
 
@@ -52,6 +58,10 @@ pub enum Role {
     Policy,
     /// Carries out soak runs.
     Soak,
+    /// Reads logs, and calls for people.
+    Signals,
+    /// Packs what is known of stacks.
+    Snapshot,
     /// Makes soak runs by the clock.
     Schedule,
     /// Moves old records of the audit log out of the store.
@@ -110,7 +120,7 @@ pub struct Permission {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Operator,
         Self::Viewer,
         Self::Observer,
@@ -119,6 +129,8 @@ impl Role {
         Self::Session,
         Self::Policy,
         Self::Soak,
+        Self::Signals,
+        Self::Snapshot,
         Self::Schedule,
         Self::Audit,
         Self::Gc,
@@ -136,6 +148,8 @@ impl Role {
             Self::Session => "session",
             Self::Policy => "policy",
             Self::Soak => "soak",
+            Self::Signals => "signals",
+            Self::Snapshot => "snapshot",
             Self::Schedule => "schedule",
             Self::Audit => "audit",
             Self::Gc => "gc",
@@ -179,9 +193,21 @@ impl Role {
             }
             Self::Session => [&recorded[..], &[Leader("session"), Events, of_session]].concat(),
             Self::Policy => [&recorded[..], &[Leader("policy"), Status(plural_of::<ControlPolicy>())]].concat(),
-            // It asks for the steps of its runs by making objects.
+            // It asks for the steps of its runs, and tells of checks that fail, by making objects.
             Self::Soak => {
+                let incidents = plural_of::<Incident>();
                 let own = [LeaderOfHosts("soak"), Events, Status(plural_of::<SoakRun>()), Spec(plural_of::<ActionRun>())];
+                [&recorded[..], &own, &[Spec(incidents), Status(incidents)]].concat()
+            }
+            Self::Signals => {
+                let (incidents, reports) = (plural_of::<Incident>(), plural_of::<LogReport>());
+                let own = [LeaderOfHosts("signals"), Events, Spec(reports), Status(reports)];
+                [&recorded[..], &own, &[Spec(incidents), Status(incidents)]].concat()
+            }
+            // It makes them for what calls for one, and deletes those that are too many.
+            Self::Snapshot => {
+                let snapshots = plural_of::<Snapshot>();
+                let own = [LeaderOfHosts("snapshot"), Events, Spec(snapshots), Status(snapshots)];
                 [&recorded[..], &own].concat()
             }
             // It makes runs, aborts those that are replaced and deletes those that are too many.
@@ -252,7 +278,9 @@ mod tests {
         ("emergencystops", "operator gc", "gc"),
         ("soakruns", "operator schedule gc", "soak gc"),
         ("scheduledsoaks", "operator gc", "schedule gc"),
-        ("incidents", "operator planner gc", "planner gc"),
+        ("incidents", "operator planner soak signals gc", "planner soak signals gc"),
+        ("logreports", "operator signals gc", "signals gc"),
+        ("snapshots", "operator snapshot gc", "snapshot gc"),
     ];
 
     #[test]
@@ -272,16 +300,21 @@ mod tests {
     fn what_is_no_object_has_the_writers_that_it_should() {
         for (key, writers) in [
             ("audit/intent/00000000000000000001", "operator audit"),
-            ("audit/control/00000000000000000001", "planner actuator session policy soak schedule audit gc"),
+            (
+                "audit/control/00000000000000000001",
+                "planner actuator session policy soak signals snapshot schedule audit gc",
+            ),
             ("audit-head/intent", "operator"),
-            ("audit-head/control", "planner actuator session policy soak schedule gc"),
-            ("events/wicapstack.a.0", "observer planner actuator session soak schedule"),
+            ("audit-head/control", "planner actuator session policy soak signals snapshot schedule gc"),
+            ("events/wicapstack.a.0", "observer planner actuator session soak signals snapshot schedule"),
             ("leader/observer.h", "observer"),
             ("leader/actuator.h.example", "actuator"),
             ("leader/planner", "planner"),
             ("leader/session", "session"),
             ("leader/policy", "policy"),
             ("leader/soak.h", "soak"),
+            ("leader/signals.h", "signals"),
+            ("leader/snapshot.h", "snapshot"),
             ("leader/schedule", "schedule"),
             ("leader/soak", ""),
             ("leader/audit", "audit"),

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use wicap::signature::rates::{Counts, Event, SavedWatch, Severity, SignatureId, Watch};
+use wicap::api::Severity;
+use wicap::signature::rates::{Counts, Event, Key, SavedWatch, Watch};
 
 /// A step of time and a line: seconds since the last one, id, seconds by which the stamp lies back or ahead.
 type Step = (i64, u64, i64);
@@ -27,7 +28,7 @@ fn feed(watch: &mut Watch, begin: i64, steps: &[Step]) -> (i64, Vec<Event>) {
     for &(pause, id, back) in steps {
         now += pause;
         told.extend(watch.tick(at(now)));
-        told.extend(watch.line(SignatureId(id), Severity::Info, at(now - back), at(now)));
+        told.extend(watch.line(Key(id), Severity::Info, at(now - back), at(now)));
     }
     (now, told)
 }
@@ -51,7 +52,7 @@ fn by_minutes(minutes: &[u32], cut: Option<u32>) -> (Vec<Event>, SavedWatch) {
             }
             number += 1;
             let now = at(minute * 60 + line * 59 / i64::from(lines));
-            told.extend(watch.line(SignatureId(1), Severity::Info, now, now));
+            told.extend(watch.line(Key(1), Severity::Info, now, now));
         }
         told.extend(watch.tick(at(minute * 60 + 59)));
     }
@@ -68,7 +69,7 @@ proptest! {
         for &(pause, id, back) in &steps {
             now += pause * 10;
             counts.advance(at(now));
-            counts.count(SignatureId(id), at(now - back));
+            counts.count(Key(id), at(now - back));
         }
         let totals = counts.totals();
         prop_assert_eq!(totals.counted + totals.late, steps.len() as u64);
@@ -79,7 +80,7 @@ proptest! {
     fn memory_is_bounded_whatever_comes(ids in prop::collection::vec(any::<u64>(), 0..500), capacity in 0..40_usize) {
         let mut watch = Watch::new(capacity);
         for (now, &id) in (0..).zip(&ids) {
-            watch.line(SignatureId(id), Severity::Severe, at(now), at(now));
+            watch.line(Key(id), Severity::Error, at(now), at(now));
             prop_assert!(watch.signatures() <= capacity.max(1));
         }
         let distinct = ids.iter().collect::<std::collections::HashSet<_>>().len() as u64;
@@ -94,7 +95,7 @@ proptest! {
         let mut other = Watch::default();
         for (turn, ids) in (0..).zip(&seconds) {
             let now = at(turn * 40);
-            let line = |watch: &mut Watch, id: u64| watch.line(SignatureId(id), Severity::Info, now, now);
+            let line = |watch: &mut Watch, id: u64| watch.line(Key(id), Severity::Info, now, now);
             let mut first: Vec<Event> = ids.iter().filter_map(|&id| line(&mut one, id)).collect();
             let mut sorted = ids.clone();
             sorted.sort_unstable();
@@ -109,7 +110,7 @@ proptest! {
     #[test]
     fn saving_and_restoring_in_the_middle_changes_nothing(before in steps(300), after in steps(300)) {
         let mut straight = Watch::default();
-        straight.expect(SignatureId(2), 90, at(0));
+        straight.expect(Key(2), 90, at(0));
         let (now, _) = feed(&mut straight, 0, &before);
         let text = serde_json::to_string(&straight.save()).unwrap();
         let mut restored = Watch::restore(serde_json::from_str::<SavedWatch>(&text).unwrap());
@@ -132,14 +133,14 @@ proptest! {
             now += pause;
             let stamp = (now - back).min(now);
             counts.advance(at(now));
-            counts.count(SignatureId(id), at(now - back));
+            counts.count(Key(id), at(now - back));
             if now.div_euclid(60) - stamp.div_euclid(60) <= 5 {
                 *expected.entry((id, stamp.div_euclid(60))).or_default() += 1;
             }
         }
         for (&(id, minute), &lines) in &expected {
             if now.div_euclid(60) - minute < 360 {
-                prop_assert_eq!(counts.lines(SignatureId(id), at(minute * 60)), lines);
+                prop_assert_eq!(counts.lines(Key(id), at(minute * 60)), lines);
             }
         }
     }

@@ -17,6 +17,9 @@ use crate::api::stack::expression::{ENV, Vocabulary, compile, contained};
 const OF_SERIES: [&str; 11] =
     ["min", "max", "mean", "slopePerHour", "growth", "leak", "ratioToStart", "ratioToBaseline", "first", "last", "count"];
 
+/// The functions of a name: a check's pass rate, a service's restarts, and how many lines a rule or a signature's id stands for.
+const OF_NAME: [&str; 3] = ["passRate", "restarts", "signature"];
+
 /// What a formula may name.
 const FORMULAS: Vocabulary = Vocabulary {
     variables: &[],
@@ -35,6 +38,7 @@ const FORMULAS: Vocabulary = Vocabulary {
         "count",
         "passRate",
         "restarts",
+        "signature",
         "double",
     ],
     large: &[],
@@ -108,7 +112,7 @@ impl Formula {
         contained(|| {
             let mut context = Context::with_env(Arc::clone(&ENV));
             let refused = |e: cel::DeclarationError| format!("the interpreter refuses a function: {e:?}");
-            for name in OF_SERIES.into_iter().chain(["passRate", "restarts"]) {
+            for name in OF_SERIES.into_iter().chain(OF_NAME) {
                 let answers = Arc::clone(answers);
                 let function = move |of: Arc<String>| answer(&answers, Question { function: name, of: &of, percent: 0.0 });
                 context.add_function(name, function).map_err(refused)?;
@@ -169,7 +173,7 @@ fn question(call: &CallExpr, questions: &mut BTreeSet<(String, String)>) -> Resu
     let function = call.func_name.as_str();
     let arguments = match function {
         "percentile" => 2,
-        "passRate" | "restarts" => 1,
+        of_name if OF_NAME.contains(&of_name) => 1,
         of_series if OF_SERIES.contains(&of_series) => 1,
         _ => return Ok(()),
     };
@@ -181,7 +185,7 @@ fn question(call: &CallExpr, questions: &mut BTreeSet<(String, String)>) -> Resu
         return Err(format!("in which {function} has {arguments} argument{}", if arguments == 1 { "" } else { "s" }));
     }
     let of = of.inner().to_owned();
-    if !["passRate", "restarts"].contains(&function) && !is_series(&of) {
+    if !OF_NAME.contains(&function) && !is_series(&of) {
         return Err(format!("in which {function} is of a series, such as 'ui/memory' and not {of:?}"));
     }
     if function == "percentile" {
@@ -223,6 +227,7 @@ mod tests {
             ("percentile('check:page/latency', 99.9)", Ok(99.9)),
             ("passRate('page') < 1.0 ? 7.0 : 8.0", Ok(7.0)),
             ("restarts('ui') + count('ui/memory')", Ok(3.5)),
+            ("signature('push-403') * 2.0", Ok(1.0)),
             ("mean('ui/gone')", Err("there is no series \"ui/gone\"")),
             ("mean('ui/memory') > 1.0", Err("it gives bool and not a number")),
             ("mean('ui/memory') / 0.0", Err("it gives no finite number")),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::recovery::is_zero;
-use crate::api::Time;
+use crate::api::{Severity, Time};
 
 /// One way in which a service is not as it should be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,25 +14,13 @@ pub struct Drift {
     pub service: String,
     /// What is wrong.
     pub kind: DriftKind,
-    /// How much it matters.
+    /// How much it matters: Info, Warning or Critical.
     #[serde(default)]
     pub severity: Severity,
     /// Since when.
     pub since: Time,
     /// What was seen, for people.
     pub evidence: String,
-}
-
-/// How much a drift matters, in rising order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum Severity {
-    /// It is reported, and nothing is to be done about it.
-    Info,
-    /// Something is to be done, and the stack is available without it.
-    #[default]
-    Warning,
-    /// A critical service does not serve as it should.
-    Critical,
 }
 
 /// What is wrong with a service.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 pub(in crate::api) use probe::validate_http;
 
 use super::job::validate_jobs;
+use super::logs;
 use super::{LadderStep, MAX_CONCURRENT, Recovery, STARTS_KEPT, STARTS_WINDOW, ServiceSpec, WicapStack, WicapStackSpec};
 use crate::api::action::ActionKind;
 use crate::api::validate::{Check, quoted};
@@ -61,6 +62,7 @@ impl Object for WicapStack {
                 validate_recovery(&mut check, &format!("{path}.recovery"), recovery, spec);
             }
         }
+        logs::validate(&mut check, "spec.logs", &spec.logs);
         validate_jobs(&mut check, &spec.jobs);
         validate_recovery(&mut check, "spec.defaults.recovery", &spec.defaults.recovery, spec);
         check.that(

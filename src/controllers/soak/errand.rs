@@ -10,15 +10,17 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::api::log_report::LogReport;
 use crate::api::soak::{SoakCheck, SoakRun};
 use crate::api::stack::WicapStack;
-use crate::api::{Time, elapsed};
+use crate::api::{Object, Time, elapsed};
 use crate::audit::redact::redact;
 use crate::controllers::Context;
 use crate::observe::browser::{self, RunResult};
 use crate::observe::engine::{Engine, Usage};
 use crate::observe::probe::{Outcome, ask_http};
 use crate::plan::drift::is_stale;
+use crate::soak::logs::Said;
 use crate::soak::report::CheckOutcome;
 
 /// What an errand comes back with.
@@ -145,6 +147,7 @@ pub(super) async fn sample(
     stack: WicapStack,
     number: u32,
     before: BTreeMap<String, Measured>,
+    said: Said,
     context: Context,
     back: Back,
 ) {
@@ -174,6 +177,10 @@ pub(super) async fn sample(
             }
             Err(error) => tracing::debug!(service, %error, "a container could not be measured"),
         }
+    }
+    match context.store.api::<LogReport>().get_opt(stack.name()).await {
+        Ok(report) => values.extend(report.and_then(|r| r.status).map(|status| said.values(&status)).unwrap_or_default()),
+        Err(error) => tracing::debug!(stack = stack.name(), %error, "what the logs say is not known"),
     }
     back.with(Done::Sample { number, at, values, measured });
 }

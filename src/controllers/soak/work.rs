@@ -18,6 +18,7 @@ use crate::soak::course::length;
 use crate::soak::evidence::Evidence;
 use crate::soak::jobs::{self, Job};
 use crate::soak::journal::{Journal, JournalError};
+use crate::soak::logs::Said;
 use crate::soak::observed;
 use crate::soak::record::{Record, What};
 use crate::soak::schedule::{due, take_due};
@@ -274,7 +275,8 @@ impl Work {
         if let Some(stack) = stack {
             self.out.insert(Errand::Sample);
             let before = std::mem::take(&mut self.measured);
-            self.errands.spawn(errand::sample(stack.clone(), number, before, context.clone(), back.clone()));
+            let said = Said::so_far(&self.evidence, since);
+            self.errands.spawn(errand::sample(stack.clone(), number, before, said, context.clone(), back.clone()));
         }
         None
     }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::api::stack::{Drift, DriftKind, Severity};
+use crate::api::Severity;
+use crate::api::stack::{Drift, DriftKind};
 use serde_json::json;
 
 fn at(second: i64) -> Time {

@@ -37,6 +37,12 @@ pub struct Facts<'a> {
 }
 
 impl Record {
+    /// A record of one line.
+    #[must_use]
+    pub fn of(line: Line<'static>) -> Self {
+        Self { line, exception: None, body: String::new(), lines: 1, left_out: 0, cut: 0, silent: false }
+    }
+
     /// What the record says, for people: the message of its first line, or the exception's if that line says nothing.
     #[must_use]
     pub fn message(&self) -> &str {

@@ -32,10 +32,10 @@ pub const CAPACITY_MAX: usize = 1 << 20;
 /// would scan all signatures for each new one; a 64th makes that about 64 steps for each.
 const DROPPED_AT_ONCE: usize = 64;
 
-/// The id of a signature: any 64 bits. Text ids are hashed by the caller.
+/// What a signature is known by here: any 64 bits, chosen by the caller. It stays the same when the signature's id does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SignatureId(pub u64);
+pub struct Key(pub u64);
 
 /// Where a line was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Totals {
 /// All that is kept of one signature.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot<N> {
-    pub(crate) id: SignatureId,
+    pub(crate) id: Key,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
     pub(crate) ring: Ring,
@@ -90,7 +90,7 @@ pub struct Counts<N = ()> {
     capacity: usize,
     clock: Clock,
     slots: Vec<Slot<N>>,
-    index: FxHashMap<SignatureId, u32>,
+    index: FxHashMap<Key, u32>,
     totals: Totals,
 }
 
@@ -106,7 +106,7 @@ pub struct SavedCounts<N = ()> {
 /// One signature in the form that is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedSlot<N> {
-    id: SignatureId,
+    id: Key,
     first: Timestamp,
     last: Timestamp,
     ring: SavedRing,
@@ -143,13 +143,13 @@ impl<N: Default + Clone> Counts<N> {
     /// Counts one line that carries the stamp `at`. If [`advance`](Self::advance) was never called, the first stamp
     /// is taken as now.
     #[inline]
-    pub fn count(&mut self, id: SignatureId, at: Timestamp) -> Place {
+    pub fn count(&mut self, id: Key, at: Timestamp) -> Place {
         self.put(id, at).place
     }
 
     /// Lines of the signature in the minute that holds `at`. Zero if nothing is known.
     #[must_use]
-    pub fn lines(&self, id: SignatureId, at: Timestamp) -> u32 {
+    pub fn lines(&self, id: Key, at: Timestamp) -> u32 {
         let minute = Minute::of(at);
         if self.clock.minute().since(minute) >= i64::from(WINDOW) {
             return 0;
@@ -159,7 +159,7 @@ impl<N: Default + Clone> Counts<N> {
 
     /// When the signature was first and last seen, if it is known.
     #[must_use]
-    pub fn seen(&self, id: SignatureId) -> Option<(Timestamp, Timestamp)> {
+    pub fn seen(&self, id: Key) -> Option<(Timestamp, Timestamp)> {
         self.find(id).map(|slot| (self.slots[slot].first, self.slots[slot].last))
     }
 
@@ -180,7 +180,7 @@ impl<N: Default + Clone> Counts<N> {
     pub fn bytes(&self) -> usize {
         let rings = self.slots.len() * size_of::<[u32; CELLS]>();
         // A hash table has one more byte for each entry.
-        let index = self.index.capacity() * (size_of::<(SignatureId, u32)>() + 1);
+        let index = self.index.capacity() * (size_of::<(Key, u32)>() + 1);
         self.slots.capacity() * size_of::<Slot<N>>() + rings + index
     }
 
@@ -226,7 +226,7 @@ impl<N: Default + Clone> Counts<N> {
 
     /// Counts a line and says where it went.
     #[inline]
-    pub(crate) fn put(&mut self, id: SignatureId, at: Timestamp) -> Put {
+    pub(crate) fn put(&mut self, id: Key, at: Timestamp) -> Put {
         if self.clock.is_unset() {
             self.clock.advance(at);
         }
@@ -253,7 +253,7 @@ impl<N: Default + Clone> Counts<N> {
 
     /// The slot of a known signature.
     #[inline]
-    pub(crate) fn find(&self, id: SignatureId) -> Option<usize> {
+    pub(crate) fn find(&self, id: Key) -> Option<usize> {
         self.index.get(&id).map(|&slot| slot as usize)
     }
 
@@ -279,7 +279,7 @@ impl<N: Default + Clone> Counts<N> {
 
     /// Opens a slot for a signature that is not known, after making room if there is none.
     #[cold]
-    fn open(&mut self, id: SignatureId, at: Timestamp) -> usize {
+    fn open(&mut self, id: Key, at: Timestamp) -> usize {
         if self.slots.len() >= self.capacity {
             self.make_room();
         }
@@ -323,7 +323,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    const A: SignatureId = SignatureId(7);
+    const A: Key = Key(7);
 
     #[test]
     fn a_line_goes_to_its_minute_even_if_it_is_a_little_late() {
@@ -355,10 +355,10 @@ mod tests {
         let mut counts: Counts = Counts::new(3);
         for (second, id) in [(0, 1), (1, 2), (2, 3), (3, 1), (4, 4)] {
             counts.advance(at(second));
-            counts.count(SignatureId(id), at(second));
+            counts.count(Key(id), at(second));
         }
-        assert_eq!(counts.seen(SignatureId(2)), None);
-        assert!(counts.seen(SignatureId(1)).is_some());
+        assert_eq!(counts.seen(Key(2)), None);
+        assert!(counts.seen(Key(1)).is_some());
         assert_eq!((counts.totals().dropped, counts.totals().dropped_lines, counts.signatures()), (1, 1, 3));
     }
 }

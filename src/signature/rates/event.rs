@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::signature::rates::{
-    counts::SignatureId,
+    counts::Key,
     novelty::New,
     silence::{Resumed, Silence},
     spike::{Spike, SpikeOver},
@@ -14,7 +14,7 @@ use crate::signature::rates::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The signature.
-    pub id: SignatureId,
+    pub id: Key,
     /// When it was told: the `now` of the call.
     pub at: Timestamp,
     /// What happened.
@@ -38,14 +38,14 @@ pub enum What {
 
 #[cfg(test)]
 mod tests {
-    use crate::signature::rates::Severity;
+    use crate::api::Severity;
 
     use super::*;
 
     #[test]
     fn an_event_is_the_same_after_a_trip_through_json() {
-        let what = What::New(New { severity: Severity::Severe, last: Some(Timestamp::UNIX_EPOCH) });
-        let event = Event { id: SignatureId(u64::MAX), at: Timestamp::UNIX_EPOCH, what };
+        let what = What::New(New { severity: Severity::Error, last: Some(Timestamp::UNIX_EPOCH) });
+        let event = Event { id: Key(u64::MAX), at: Timestamp::UNIX_EPOCH, what };
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
     }

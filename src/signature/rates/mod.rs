@@ -11,16 +11,17 @@
 //!
 //! ```
 //! use jiff::{SignedDuration, Timestamp};
-//! use wicap::signature::rates::{Severity, SignatureId, Watch, What};
+//! use wicap::api::Severity;
+//! use wicap::signature::rates::{Key, Watch, What};
 //!
 //! let mut watch = Watch::default();
 //! let mut now = Timestamp::UNIX_EPOCH;
 //! for _ in 0..120 {
 //!     now += SignedDuration::from_mins(1);
-//!     watch.line(SignatureId(1), Severity::Info, now, now);
+//!     watch.line(Key(1), Severity::Info, now, now);
 //!     watch.tick(now);
 //! }
-//! let told: Vec<_> = (0..50).filter_map(|_| watch.line(SignatureId(1), Severity::Info, now, now)).collect();
+//! let told: Vec<_> = (0..50).filter_map(|_| watch.line(Key(1), Severity::Info, now, now)).collect();
 //! assert!(matches!(told[..], [wicap::signature::rates::Event { what: What::Spike(_), .. }]));
 //! ```
 
@@ -40,10 +41,10 @@ mod watch;
 
 pub use baseline::{Baseline, REACHES};
 pub use clock::STALL;
-pub use counts::{CAPACITY, CAPACITY_MAX, Counts, LATE, Place, SavedCounts, SignatureId, Totals};
+pub use counts::{CAPACITY, CAPACITY_MAX, Counts, Key, LATE, Place, SavedCounts, Totals};
 pub use event::{Event, What};
 pub use minute::{Minute, Stretch};
-pub use novelty::{New, Severity, WARM_UP};
+pub use novelty::{New, WARM_UP};
 pub use rate::Rate;
 pub use ring::WINDOW;
 pub use silence::{Expected, Resumed, Silence};

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::signature::rates::{counts::SignatureId, ring::WINDOW};
+use crate::api::Severity;
+use crate::signature::rates::{counts::Key, ring::WINDOW};
 
 /// How long a warm-up lasts. Starting a stack of some services, with migrations and first requests, takes some
 /// minutes; ten cover it and still leave a fault half an hour after a deploy to be told.
@@ -17,18 +18,6 @@ pub const WARM_UP: SignedDuration = SignedDuration::from_mins(10);
 /// Signatures remembered from warm-ups: half a megabyte of ids. Further ones are not remembered and may be told
 /// as new when they come back after six hours.
 const WARM_KEPT: usize = 1 << 16;
-
-/// How grave a line is, as its writer or a classifier says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Severity {
-    /// Of no concern by itself.
-    #[default]
-    Info,
-    /// Worth a look.
-    Warning,
-    /// A fault, such as an error, a panic or a fatal line. It is told as new even in the warm-up.
-    Severe,
-}
 
 /// A signature that was not there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +34,7 @@ pub(crate) struct Novelty {
     /// When the warm-up ends. `None` until the first line.
     warm_until: Option<Timestamp>,
     /// Signatures seen in a warm-up.
-    warm: BTreeSet<SignatureId>,
+    warm: BTreeSet<Key>,
 }
 
 impl Novelty {
@@ -56,13 +45,7 @@ impl Novelty {
 
     /// Looks at a line. `seen` is when the signature was last seen before it.
     #[inline]
-    pub(crate) fn on_line(
-        &mut self,
-        id: SignatureId,
-        severity: Severity,
-        seen: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Option<New> {
+    pub(crate) fn on_line(&mut self, id: Key, severity: Severity, seen: Option<Timestamp>, now: Timestamp) -> Option<New> {
         // Six hours always fit a duration in seconds.
         let recent = |last| now.duration_since(last) < SignedDuration::from_mins(i64::from(WINDOW));
         if seen.is_some_and(recent) && self.warm_until.is_some_and(|end| now >= end) {
@@ -80,14 +63,7 @@ impl Novelty {
     }
 
     /// Looks at a line that may be new, or that falls into the warm-up.
-    fn judge(
-        &mut self,
-        id: SignatureId,
-        severity: Severity,
-        seen: Option<Timestamp>,
-        now: Timestamp,
-        recent: bool,
-    ) -> Option<New> {
+    fn judge(&mut self, id: Key, severity: Severity, seen: Option<Timestamp>, now: Timestamp, recent: bool) -> Option<New> {
         if self.warm_until.is_none() {
             self.warm_up(now);
         }
@@ -96,7 +72,7 @@ impl Novelty {
         if warm && !known && self.warm.len() < WARM_KEPT {
             self.warm.insert(id);
         }
-        let told = !known && !recent && (!warm || severity == Severity::Severe);
+        let told = !known && !recent && (!warm || severity >= Severity::Error);
         told.then_some(New { severity, last: seen })
     }
 }
@@ -105,7 +81,7 @@ impl Novelty {
 mod tests {
     use super::*;
 
-    const ID: SignatureId = SignatureId(3);
+    const ID: Key = Key(3);
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(minute * 60).unwrap()
@@ -115,15 +91,15 @@ mod tests {
     fn nothing_is_new_in_the_warm_up_unless_it_is_severe() {
         let mut novelty = Novelty::default();
         assert_eq!(novelty.on_line(ID, Severity::Warning, None, at(0)), None);
-        assert!(novelty.on_line(SignatureId(4), Severity::Severe, None, at(9)).is_some());
-        assert!(novelty.on_line(SignatureId(5), Severity::Info, None, at(10)).is_some());
+        assert!(novelty.on_line(Key(4), Severity::Error, None, at(9)).is_some());
+        assert!(novelty.on_line(Key(5), Severity::Info, None, at(10)).is_some());
     }
 
     #[test]
     fn a_severe_signature_is_told_once_in_the_warm_up() {
         let mut novelty = Novelty::default();
-        assert!(novelty.on_line(ID, Severity::Severe, None, at(1)).is_some());
-        assert_eq!(novelty.on_line(ID, Severity::Severe, Some(at(1)), at(2)), None);
+        assert!(novelty.on_line(ID, Severity::Error, None, at(1)).is_some());
+        assert_eq!(novelty.on_line(ID, Severity::Error, Some(at(1)), at(2)), None);
     }
 
     #[test]
@@ -136,7 +112,7 @@ mod tests {
     #[test]
     fn a_signature_that_was_away_for_six_hours_is_new_again() {
         let mut novelty = Novelty::default();
-        novelty.on_line(SignatureId(9), Severity::Info, None, at(0));
+        novelty.on_line(Key(9), Severity::Info, None, at(0));
         assert!(novelty.on_line(ID, Severity::Info, None, at(20)).is_some());
         assert_eq!(novelty.on_line(ID, Severity::Info, Some(at(20)), at(379)), None);
         let back = novelty.on_line(ID, Severity::Info, Some(at(20)), at(380)).unwrap();

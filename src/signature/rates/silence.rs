@@ -204,11 +204,12 @@ fn longest_pause(history: &[u32]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use crate::signature::rates::{Event, Severity, SignatureId, Watch, What};
+    use crate::api::Severity;
+    use crate::signature::rates::{Event, Key, Watch, What};
 
     use super::*;
 
-    const ID: SignatureId = SignatureId(1);
+    const ID: Key = Key(1);
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

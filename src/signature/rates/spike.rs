@@ -211,11 +211,12 @@ fn rate_now(view: &View) -> Rate {
 
 #[cfg(test)]
 mod tests {
-    use crate::signature::rates::{Severity, SignatureId, Watch, What};
+    use crate::api::Severity;
+    use crate::signature::rates::{Key, Watch, What};
 
     use super::*;
 
-    const ID: SignatureId = SignatureId(1);
+    const ID: Key = Key(1);
 
     /// Feeds so many lines in each minute and returns what was told, with the minute of telling.
     fn told(lines_by_minute: &[u32]) -> Vec<(i64, What)> {

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::api::Severity;
 use crate::signature::rates::{
     clock::Clock,
-    counts::{CAPACITY, Counts, Place, SavedCounts, SignatureId, Slot},
+    counts::{CAPACITY, Counts, Key, Place, SavedCounts, Slot},
     event::{Event, What},
-    novelty::{Novelty, Severity},
+    novelty::Novelty,
     silence::{Change, Declared, Silence, SilenceTrack},
     spike::{Spike, SpikeTrack},
     view::View,
@@ -33,7 +34,7 @@ struct Track {
 pub struct Watch {
     counts: Counts<Track>,
     novelty: Novelty,
-    declared: BTreeMap<SignatureId, Declared>,
+    declared: BTreeMap<Key, Declared>,
 }
 
 /// A watch in the form that is saved: at most the capacity times 360 pairs of numbers, and some ids.
@@ -41,7 +42,7 @@ pub struct Watch {
 pub struct SavedWatch {
     counts: SavedCounts<Track>,
     novelty: Novelty,
-    declared: Vec<(SignatureId, Declared)>,
+    declared: Vec<(Key, Declared)>,
 }
 
 impl Default for Watch {
@@ -64,7 +65,7 @@ impl Watch {
 
     /// Declares that the signature comes at least once in `every` seconds (0 counts as 1). Returns false, and does
     /// nothing, if there are 1024 declarations already. A second declaration replaces the first.
-    pub fn expect(&mut self, id: SignatureId, every: u32, now: Timestamp) -> bool {
+    pub fn expect(&mut self, id: Key, every: u32, now: Timestamp) -> bool {
         let room = self.declared.len() < DECLARED_KEPT || self.declared.contains_key(&id);
         if room {
             self.declared.insert(id, Declared::new(every, now));
@@ -73,14 +74,14 @@ impl Watch {
     }
 
     /// Takes a declaration back.
-    pub fn unexpect(&mut self, id: SignatureId) {
+    pub fn unexpect(&mut self, id: Key) {
         self.declared.remove(&id);
     }
 
     /// Takes one line with the stamp `at`, read at `now`. Returns what it gives to tell: that its signature is new,
     /// or that it spikes. A line that is too late tells nothing.
     #[inline]
-    pub fn line(&mut self, id: SignatureId, severity: Severity, at: Timestamp, now: Timestamp) -> Option<Event> {
+    pub fn line(&mut self, id: Key, severity: Severity, at: Timestamp, now: Timestamp) -> Option<Event> {
         self.counts.advance(now);
         let put = self.counts.put(id, at);
         if put.place == Place::Late {
@@ -124,7 +125,7 @@ impl Watch {
 
     /// The spikes that go on, sorted by id, as the last tick left them.
     #[must_use]
-    pub fn spikes(&self) -> Vec<(SignatureId, Spike)> {
+    pub fn spikes(&self) -> Vec<(Key, Spike)> {
         let slots = self.counts.slots().iter();
         let mut spikes: Vec<_> = slots.filter_map(|slot| Some((slot.id, *slot.note.spike.active()?))).collect();
         spikes.sort_unstable_by_key(|&(id, _)| id);
@@ -133,7 +134,7 @@ impl Watch {
 
     /// The silences that go on, sorted by id, as the last tick left them.
     #[must_use]
-    pub fn silences(&self) -> Vec<(SignatureId, Silence)> {
+    pub fn silences(&self) -> Vec<(Key, Silence)> {
         let learnt = self.counts.slots().iter().filter(|slot| !self.declared.contains_key(&slot.id));
         let learnt = learnt.filter_map(|slot| Some((slot.id, *slot.note.silence.told()?)));
         let declared = self.declared.iter().filter_map(|(&id, declared)| Some((id, *declared.told()?)));
@@ -144,7 +145,7 @@ impl Watch {
 
     /// Lines of the signature in the minute that holds `at`.
     #[must_use]
-    pub fn lines(&self, id: SignatureId, at: Timestamp) -> u32 {
+    pub fn lines(&self, id: Key, at: Timestamp) -> u32 {
         self.counts.lines(id, at)
     }
 
@@ -193,7 +194,7 @@ fn split<'a>(clock: &'a Clock, slot: &'a mut Slot<Track>) -> (View<'a>, &'a mut 
 }
 
 /// A change of silence as an event.
-fn told(id: SignatureId, at: Timestamp, change: &Change) -> Event {
+fn told(id: Key, at: Timestamp, change: &Change) -> Event {
     let what = match change {
         Change::Silent(silence) => What::Silent(*silence),
         Change::Resumed(resumed) => What::Resumed(*resumed),
@@ -214,7 +215,7 @@ mod tests {
         let mut watch = Watch::new(4);
         for minute in 0..200 {
             for _ in 0..if minute == 150 { 500 } else { 3 } {
-                watch.line(SignatureId(1), Severity::Info, at(minute * 60), at(minute * 60));
+                watch.line(Key(1), Severity::Info, at(minute * 60), at(minute * 60));
             }
             watch.tick(at(minute * 60));
         }
@@ -224,7 +225,7 @@ mod tests {
             let Ok(saved) = serde_json::from_str(&wild) else { continue };
             let mut watch = Watch::restore(saved);
             for second in (12_000..20_000).step_by(20) {
-                watch.line(SignatureId(1), Severity::Info, at(second), at(second));
+                watch.line(Key(1), Severity::Info, at(second), at(second));
                 watch.tick(at(second));
             }
             assert!(watch.signatures() <= 4);

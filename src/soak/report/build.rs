@@ -9,6 +9,7 @@ use crate::api::soak::{EvidenceStatus, SoakPhase, SoakRunSpec};
 use crate::api::{Time, elapsed};
 use crate::soak::evidence::{Checks, Evidence};
 use crate::soak::judge::judge;
+use crate::soak::logs;
 use crate::soak::series::{self, Points, Trend, percentile, thinned};
 
 /// Most points of a curve that is drawn: what a wide screen can show.
@@ -120,13 +121,15 @@ fn curves(spec: &SoakRunSpec, evidence: &Evidence, baseline: Option<&Evidence>) 
             baseline: behind.unwrap_or_default(),
         }
     };
-    evidence.series.iter().filter(|(_, points)| !points.is_empty()).map(curve).collect()
+    let is_drawn = |(name, points): &(&String, &Vec<(Time, f64)>)| !points.is_empty() && !logs::is_base(name);
+    evidence.series.iter().filter(is_drawn).map(curve).collect()
 }
 
 /// The unit of a series that we measure ourselves; what a probe captures has none that is known.
 fn unit(series: &str) -> &'static str {
     let (of, what) = series.split_once('/').unwrap_or_default();
     match what {
+        _ if of.starts_with("log:") => "lines",
         "latency" if of.starts_with("check:") => "ms",
         "memory" => "bytes",
         "cpu" => "cores",

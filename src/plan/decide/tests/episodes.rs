@@ -26,7 +26,10 @@ fn given_up() -> World {
 fn an_escalation_opens_one_incident_with_all_that_was_done() {
     let mut w = given_up();
     let spec = &w.incidents[0].spec;
-    assert_eq!((w.incidents[0].name(), spec.kind, spec.episode), ("wicap-ui-not-running-0f1e2-1", DriftKind::NotRunning, 1));
+    assert_eq!(
+        (w.incidents[0].name(), spec.kind, spec.episode),
+        ("wicap-ui-not-running-0f1e2-1", DriftKind::NotRunning.into(), 1)
+    );
     assert_eq!(spec.signature, "NotRunning: its container does not run");
     assert!(w.incidents[0].status.is_none());
     for now in [4000, 60_000, 3_600_000] {

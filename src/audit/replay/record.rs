@@ -15,12 +15,12 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::RecordError;
 use super::file::{self, Written, WrittenAnswer, WrittenLook, WrittenStep};
 use super::past::{News, World, action, bare, revisions, unwritable, written};
 use crate::api::action::{ActionPhase, ActionRun};
 use crate::api::stack::{WicapStack, WicapStackStatus};
 use crate::api::{Object, Time, after};
-use crate::cli::{Error, Io};
 use crate::plan::replay::Replay;
 use crate::store::{self, Store};
 
@@ -30,8 +30,20 @@ const TRIES: usize = 3;
 /// The least time between two steps, which must rise: changes of one moment keep their order by it.
 const TICK: std::time::Duration = std::time::Duration::from_nanos(1);
 
-/// Reads the history of a stack and returns it as a file. What cannot be explained is told on `io.err`.
-pub(super) async fn record(stack: &str, store: &Store, io: &mut Io<'_>) -> Result<String, Error> {
+/// A stack's history, as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The file.
+    pub text: String,
+    /// What of it cannot be explained, for people.
+    pub problems: Vec<String>,
+}
+
+/// Reads the history of a stack.
+///
+/// # Errors
+/// [`RecordError`], also when there is no such stack.
+pub async fn record(stack: &str, store: &Store) -> Result<History, RecordError> {
     let mut tries = 0;
     let revisions = loop {
         tries += 1;
@@ -59,12 +71,9 @@ pub(super) async fn record(stack: &str, store: &Store, io: &mut Io<'_>) -> Resul
         return Err(store::Error::NotFound { kind: "wicapstacks", name: stack.to_owned() }.into());
     };
     recorder.settle(&world)?;
-    for problem in &recorder.problems {
-        writeln!(io.err, "warning: {problem}")?;
-    }
     let mut text = serde_json::to_string_pretty(&recorder.written).map_err(unwritable)?;
     text.push('\n');
-    Ok(text)
+    Ok(History { text, problems: recorder.problems })
 }
 
 /// What the planner wrote of a status.
@@ -140,7 +149,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn begin(stack: &WicapStack, world: &World) -> Result<Self, Error> {
+    fn begin(stack: &WicapStack, world: &World) -> Result<Self, RecordError> {
         let at = stack.status.as_ref().and_then(|s| s.observed_at.max(s.decided_at));
         let session = at.map_or(Ok(Value::Null), |at| world.session(stack.name(), at))?;
         let written = Written {
@@ -154,7 +163,7 @@ impl Recorder {
             steps: Vec::new(),
         };
         let read = file::read(&serde_json::to_value(&written).map_err(unwritable)?);
-        let replay = read.map_err(|v| Error::No(format!("the beginning cannot be replayed: {v}")))?.replay;
+        let replay = read.map_err(|v| RecordError::Unplayable(format!("the beginning cannot be replayed: {v}")))?.replay;
         Ok(Self {
             written,
             replay,
@@ -171,7 +180,7 @@ impl Recorder {
     }
 
     /// Takes what one revision changed.
-    fn take(&mut self, news: Vec<News>, world: &mut World) -> Result<(), Error> {
+    fn take(&mut self, news: Vec<News>, world: &mut World) -> Result<(), RecordError> {
         let planned = news.iter().find_map(|one| match one {
             News::Stack(Some(stack)) if self.is_planned(stack) => {
                 stack.status.as_ref().and_then(|s| s.decided_at).or(self.at).or(self.before)
@@ -206,7 +215,8 @@ impl Recorder {
                 }
                 News::Incident(name, Some(incident)) => {
                     let known = world.incidents.get(name).is_some_and(|old| !old.spec.acknowledged);
-                    if known && incident.spec.acknowledged {
+                    let drifts = incident.spec.kind.drift().is_some();
+                    if known && drifts && incident.spec.acknowledged {
                         self.pending.acknowledged.push(incident.spec.service.clone());
                         self.is_pending = true;
                     }
@@ -240,7 +250,7 @@ impl Recorder {
         decided(stack) != decided(&self.stack) || (decided(stack).is_none() && half(stack) != half(&self.stack))
     }
 
-    fn stack_changed(&mut self, stack: &WicapStack) -> Result<(), Error> {
+    fn stack_changed(&mut self, stack: &WicapStack) -> Result<(), RecordError> {
         let (old, new) = (bare(&self.stack), bare(stack));
         if old.metadata != new.metadata || old.spec != new.spec {
             self.pending.stack = Some(written(&WicapStack { status: None, ..new })?);
@@ -251,7 +261,7 @@ impl Recorder {
             && let Some(status) = &stack.status
         {
             let services = status.services.iter().filter(|s| stack.spec.service(&s.name).is_some());
-            let service = |s: &crate::api::stack::ServiceStatus| Ok::<_, Error>((s.name.clone(), written(s)?));
+            let service = |s: &crate::api::stack::ServiceStatus| Ok::<_, RecordError>((s.name.clone(), written(s)?));
             self.pending.observed = Some(WrittenLook { services: services.map(service).collect::<Result<_, _>>()? });
             self.pending.observed_at = status.observed_at.map(|at| at.to_string().into());
             self.at = self.at.max(status.observed_at);
@@ -261,7 +271,7 @@ impl Recorder {
         Ok(())
     }
 
-    fn action_changed(&mut self, name: &str, run: &ActionRun, old: Option<&ActionRun>) -> Result<(), Error> {
+    fn action_changed(&mut self, name: &str, run: &ActionRun, old: Option<&ActionRun>) -> Result<(), RecordError> {
         let phase = |run: &ActionRun| run.status.as_ref().map(|s| s.phase).unwrap_or_default();
         if old.is_some_and(|old| phase(old) == phase(run)) {
             return Ok(());
@@ -279,7 +289,7 @@ impl Recorder {
     }
 
     /// The planner has decided, at that time, on what is pending, and has asked for these actions.
-    fn decided(&mut self, at: Time, proposals: &[Box<ActionRun>], world: &World) -> Result<(), Error> {
+    fn decided(&mut self, at: Time, proposals: &[Box<ActionRun>], world: &World) -> Result<(), RecordError> {
         if proposals.iter().any(|run| self.pending.results.contains_key(&key(run))) {
             // An action that has ended and the next one of its kind cannot be answered in one step.
             let results = std::mem::take(&mut self.pending.results);
@@ -331,7 +341,7 @@ impl Recorder {
     }
 
     /// Whether the replay has come to what the planner wrote.
-    fn explains(&self) -> Result<bool, Error> {
+    fn explains(&self) -> Result<bool, RecordError> {
         let half = |stack: &WicapStack| written(&planners_half(stack.status.as_ref()));
         Ok(half(self.replay.stack())? == half(&self.stack)?)
     }
@@ -352,7 +362,7 @@ impl Recorder {
     }
 
     /// Makes a step of what is pending, if deciding on it changes nothing.
-    fn settle(&mut self, world: &World) -> Result<(), Error> {
+    fn settle(&mut self, world: &World) -> Result<(), RecordError> {
         if !self.is_pending {
             return Ok(());
         }
@@ -378,12 +388,12 @@ impl Recorder {
         self.before.map_or(at, |before| at.max(after(before, TICK)))
     }
 
-    fn session_at(&self, at: Time, world: &World) -> Result<Value, Error> {
+    fn session_at(&self, at: Time, world: &World) -> Result<Value, RecordError> {
         world.session(self.stack.name(), self.rising(at))
     }
 
     /// Writes a step, and replays it. Whether the planner would have written more than the stack's status.
-    fn emit(&mut self, mut step: WrittenStep, at: Time, session: Value) -> Result<bool, Error> {
+    fn emit(&mut self, mut step: WrittenStep, at: Time, session: Value) -> Result<bool, RecordError> {
         let at = self.rising(at);
         if session != self.session {
             step.session = Some(session.clone());
@@ -394,7 +404,7 @@ impl Recorder {
             step.observed_at = None;
         }
         let read = file::read_step(&step, &mut self.listed);
-        let read = read.map_err(|v| Error::No(format!("what happened at {at} cannot be replayed: {v}")))?;
+        let read = read.map_err(|v| RecordError::Unplayable(format!("what happened at {at} cannot be replayed: {v}")))?;
         let plan = self.replay.step(&read);
         self.before = Some(at);
         self.written.steps.push(step);
@@ -407,7 +417,7 @@ fn key(run: &ActionRun) -> String {
 }
 
 /// What became of an action, as short as it can be said.
-fn answer(run: &ActionRun) -> Result<Value, Error> {
+fn answer(run: &ActionRun) -> Result<Value, RecordError> {
     let status = run.status.clone().unwrap_or_default();
     let phase: ActionPhase = status.phase;
     let answer = WrittenAnswer { phase, started_at: status.started_at, finished_at: status.finished_at };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::RecordError;
 use crate::api::action::{ActionRun, ActionRunStatus};
 use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
@@ -14,7 +15,6 @@ use crate::api::stack::WicapStack;
 use crate::api::stop::{self, EmergencyStop};
 use crate::api::{Object, Time};
 use crate::audit::redact::redact;
-use crate::cli::Error;
 use crate::plan::decide::session_for;
 use crate::store::history::{Span, State};
 use crate::store::{self, Store};
@@ -112,7 +112,7 @@ impl World {
     }
 
     /// The session that is planned for at `now`, as a recording holds it.
-    pub(super) fn session(&self, stack: &str, now: Time) -> Result<Value, Error> {
+    pub(super) fn session(&self, stack: &str, now: Time) -> Result<Value, RecordError> {
         session_for(stack, self.sessions.values(), now).map_or(Ok(Value::Null), |session| {
             let mut session = bare(session);
             if let Some(status) = session.status.as_mut() {
@@ -122,13 +122,13 @@ impl World {
         })
     }
 
-    pub(super) fn policies(&self) -> Result<Vec<Value>, Error> {
+    pub(super) fn policies(&self) -> Result<Vec<Value>, RecordError> {
         let spec_only = |policy: &ControlPolicy| ControlPolicy { status: None, ..bare(policy) };
         self.policies.values().map(|policy| written(&spec_only(policy))).collect()
     }
 
     /// The soak runs that claim something, with that alone.
-    pub(super) fn soaks(&self) -> Result<Vec<Value>, Error> {
+    pub(super) fn soaks(&self) -> Result<Vec<Value>, RecordError> {
         let claim = |soak: &SoakRun| {
             let maintenance = soak.status.as_ref()?.maintenance.clone()?;
             let status = SoakRunStatus { maintenance: Some(maintenance), ..SoakRunStatus::default() };
@@ -137,7 +137,7 @@ impl World {
         self.soaks.values().filter_map(claim).map(|soak| written(&soak)).collect()
     }
 
-    pub(super) fn stops(&self) -> Result<Vec<Value>, Error> {
+    pub(super) fn stops(&self) -> Result<Vec<Value>, RecordError> {
         let spec_only = |stop: &EmergencyStop| EmergencyStop { status: None, ..bare(stop) };
         self.stops.values().map(|stop| written(&spec_only(stop))).collect()
     }
@@ -159,7 +159,7 @@ pub(super) fn bare<K: Object>(object: &K) -> K {
 }
 
 /// An action with as much of its status as bears on decisions.
-pub(super) fn action(run: &ActionRun) -> Result<Value, Error> {
+pub(super) fn action(run: &ActionRun) -> Result<Value, RecordError> {
     let mut run = bare(run);
     run.status = run.status.map(|s| ActionRunStatus {
         phase: s.phase,
@@ -171,7 +171,7 @@ pub(super) fn action(run: &ActionRun) -> Result<Value, Error> {
 }
 
 /// As it is written: without secrets.
-pub(super) fn written(object: &impl Serialize) -> Result<Value, Error> {
+pub(super) fn written(object: &impl Serialize) -> Result<Value, RecordError> {
     let mut value = serde_json::to_value(object).map_err(unwritable)?;
     clean(&mut value);
     Ok(value)
@@ -191,6 +191,6 @@ fn clean(value: &mut Value) {
     }
 }
 
-pub(super) fn unwritable(error: serde_json::Error) -> Error {
-    Error::Output(error.into())
+pub(super) fn unwritable(error: serde_json::Error) -> RecordError {
+    RecordError::Unplayable(format!("what is stored has no JSON form: {error}"))
 }

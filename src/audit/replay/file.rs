@@ -18,8 +18,10 @@ use crate::plan::replay::{Answer, Look, Replay, Sight, Step};
 
 /// What is to be replayed.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub struct Recording {
+    /// The planner, before the first step.
     pub replay: Replay,
+    /// What happens, in the order of time.
     pub steps: Vec<Step>,
 }
 
@@ -102,7 +104,10 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 }
 
 /// Reads a document.
-pub(super) fn read(document: &Value) -> Result<Recording, Violation> {
+///
+/// # Errors
+/// Its first mistake.
+pub fn read(document: &Value) -> Result<Recording, Violation> {
     let written: Written = decode::value(document)?;
     let stack: WicapStack = object(&written.stack, "stack")?;
     let session = session(&written.session, "session")?;

@@ -1,0 +1,253 @@
+//! What is in a pack of a stack, and whether it still leads to what was decided. Pure: the same inputs give the same bytes.
+//!
+//! | entry | what |
+//! |---|---|
+//! | `objects/KIND.json` | what bears on the stack: its spec and status, sessions, policies, stops, incidents, soak runs, the report on its logs |
+//! | `actions.jsonl` | its ActionRuns, with decisions and traces, oldest first |
+//! | `events.jsonl`, `audit.jsonl` | what happened lately |
+//! | `replay/recording.json` | its history, as `wicapctl replay` takes it |
+//! | `replay/decisions.jsonl` | what the planner decides on it, step by step; `replay/problems.txt`: what of it was decided otherwise |
+//! | `engine.json` | what the engine says of itself |
+//! | `containers/SERVICE/NAME/inspect.json` | the container, without the values of its environment |
+//! | `containers/SERVICE/NAME/usage.json` | what it uses |
+//! | `containers/SERVICE/NAME/log.txt` | its last lines: time, output, text |
+//! | `containers/SERVICE/NAME/signatures.jsonl` | what they say |
+//! | `soaks/NAME.jsonl` | the last records of a soak run |
+//! | `missing.txt` | what could not be had, and why |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::PackError;
+use super::about::About;
+use super::builder::{Builder, Built};
+use super::cap::{Cap, Weight};
+use super::path::{name, segment};
+use super::reader::Pack;
+use crate::api::Time;
+use crate::api::stack::WicapStack;
+use crate::audit::redact::redact;
+use crate::audit::replay::file::{self, Recording};
+use crate::audit::replay::line::line;
+use crate::audit::replay::record::History;
+use crate::signature::classify::{Classified, classify};
+use crate::signature::rules::{self, Rules};
+
+/// Bytes of each log: some thousands of lines.
+const LOG: Cap = Cap::new(1024 * 1024, Weight::Log);
+const SIGNATURES: Cap = Cap::new(2 * 1024 * 1024, Weight::Event);
+const SAMPLES: Cap = Cap::new(4 * 1024 * 1024, Weight::Sample);
+const EVENTS: Cap = Cap::new(1024 * 1024, Weight::Event);
+const INSPECT: Cap = Cap::new(256 * 1024, Weight::Inspect);
+const DECISIONS: Cap = Cap::new(16 * 1024 * 1024, Weight::Decision);
+const STATE: Cap = Cap::new(16 * 1024 * 1024, Weight::State);
+
+const RECORDING: &str = "replay/recording.json";
+const DECIDED: &str = "replay/decisions.jsonl";
+
+/// What a pack is made of.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Whose it is, and why it is made.
+    pub about: About,
+    /// What bears on the stack, by kind: `wicapstack` and so on.
+    pub objects: BTreeMap<String, Vec<Value>>,
+    /// ActionRuns of the stack.
+    pub actions: Vec<Value>,
+    /// Events.
+    pub events: Vec<Value>,
+    /// Records of the audit log.
+    pub audit: Vec<Value>,
+    /// What the engine says of itself.
+    pub engine: Value,
+    /// The containers.
+    pub containers: Vec<ContainerInput>,
+    /// By name, the last records of soak runs.
+    pub soaks: BTreeMap<String, Vec<Value>>,
+    /// The stack's history.
+    pub history: Option<History>,
+    /// What could not be had, and why.
+    pub missing: Vec<String>,
+}
+
+/// What is known of a container.
+#[derive(Clone, Debug)]
+pub struct ContainerInput {
+    /// The compose service.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// What the engine says of it.
+    pub inspect: Value,
+    /// What it uses.
+    pub usage: Value,
+    /// Its last lines, oldest first.
+    pub log: Vec<LogLine>,
+}
+
+/// A line of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Time,
+    /// Whether to the standard error output.
+    pub is_error: bool,
+    /// Its text.
+    pub text: String,
+}
+
+/// Makes the pack.
+///
+/// # Errors
+/// [`PackError`] of the library; nothing is refused for its size.
+pub fn pack(mut inputs: Inputs) -> Result<Built, PackError> {
+    let clean = |text: &str| redact(text).into_owned();
+    let rules = rules_of(inputs.objects.get("wicapstack").and_then(|stacks| stacks.first()));
+    let mut builder = Builder::new(inputs.about, &clean)?;
+    for (kind, objects) in &inputs.objects {
+        builder.document(&format!("objects/{}.json", segment(kind)), objects, STATE)?;
+    }
+    builder.records("actions.jsonl", &inputs.actions, DECISIONS)?;
+    builder.records("events.jsonl", &inputs.events, EVENTS)?;
+    builder.records("audit.jsonl", &inputs.audit, DECISIONS)?;
+    builder.document("engine.json", &inputs.engine, INSPECT)?;
+    for (name, records) in &inputs.soaks {
+        builder.records(&format!("soaks/{}.jsonl", segment(name)), records, SAMPLES)?;
+    }
+    let mut taken = BTreeSet::new();
+    for container in &inputs.containers {
+        let place = format!("containers/{}/{}", segment(&container.service), segment(&container.name));
+        // Names that are too long to be told apart in a path, or to be one.
+        if super::path::check(&format!("{place}/signatures.jsonl")).is_err() || !taken.insert(place.clone()) {
+            inputs.missing.push(format!("the container {}: its name is no path", container.name));
+            continue;
+        }
+        let log = log_text(&container.log);
+        let said = classify_log(&container.service, &log, &rules);
+        builder.text(&format!("{place}/log.txt"), log, LOG)?;
+        builder.records(&format!("{place}/signatures.jsonl"), said, SIGNATURES)?;
+        builder.document(&format!("{place}/inspect.json"), &container.inspect, INSPECT)?;
+        builder.document(&format!("{place}/usage.json"), &container.usage, SAMPLES)?;
+    }
+    if let Some(history) = &inputs.history {
+        match decisions(&history.text) {
+            Ok(lines) => {
+                let recording: Value = serde_json::from_str(&history.text).unwrap_or_default();
+                builder.document(RECORDING, &recording, STATE)?;
+                builder.records(DECIDED, lines, DECISIONS)?;
+                builder.text("replay/problems.txt", history.problems.join("\n") + "\n", DECISIONS)?;
+            }
+            Err(why) => inputs.missing.push(format!("the stack's history: {why}")),
+        }
+    }
+    builder.text("missing.txt", inputs.missing.join("\n") + "\n", STATE)?;
+    builder.finish()
+}
+
+/// The rules by which the stack's logs are read.
+fn rules_of(stack: Option<&Value>) -> Rules {
+    let stack = stack.and_then(|stack| WicapStack::deserialize(stack).ok());
+    let logs = stack.map(|stack| stack.spec.logs).unwrap_or_default();
+    rules::compiled(&logs.rule_sets, &logs.rules).unwrap_or_default()
+}
+
+/// A log as it is in a pack, without secrets. A line that a secret of several lines has swallowed is left out.
+fn log_text(lines: &[LogLine]) -> String {
+    let whole = |is_error: bool| -> Vec<String> {
+        let texts: Vec<&str> = lines.iter().filter(|l| l.is_error == is_error).map(|l| l.text.as_str()).collect();
+        redact(&texts.join("\n")).split('\n').map(str::to_owned).collect()
+    };
+    let mut cleaned = [false, true].map(|is_error| whole(is_error).into_iter());
+    let mut text = String::new();
+    for line in lines {
+        if let Some(clean) = cleaned[usize::from(line.is_error)].next() {
+            let output = if line.is_error { "stderr" } else { "stdout" };
+            text.push_str(&format!("{} {output} {}\n", line.at, clean.trim_end_matches('\r')));
+        }
+    }
+    redact(&text).into_owned()
+}
+
+/// What a log that is in a pack says.
+fn classify_log(service: &str, log: &str, rules: &Rules) -> Vec<Classified> {
+    let lines: Vec<(bool, &str)> = log
+        .lines()
+        .map(|line| {
+            let mut parts = line.splitn(3, ' ');
+            let (_, output, text) = (parts.next(), parts.next(), parts.next());
+            (output == Some("stderr"), text.unwrap_or_default())
+        })
+        .collect();
+    classify(service, &lines, rules)
+}
+
+/// What the planner decides on a recording, a line a step.
+fn decisions(recording: &str) -> Result<Vec<Value>, String> {
+    let document: Value = serde_json::from_str(recording).map_err(|e| e.to_string())?;
+    let Recording { mut replay, steps } = file::read(&document).map_err(|violation| violation.to_string())?;
+    let lines = steps.iter().map(|step| line(step.at, &replay.step(step)));
+    lines.map(|line| serde_json::from_str(&line).map_err(|e| e.to_string())).collect()
+}
+
+/// What a pack leads to now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rerun {
+    /// Decisions that were made again.
+    pub decisions: usize,
+    /// Records of logs that were looked at again.
+    pub records: usize,
+    /// What is not what it was, for people.
+    pub differences: Vec<String>,
+    /// What could not be looked at again, because the pack does not have it.
+    pub left_out: Vec<String>,
+}
+
+/// Decides and classifies again what is in a pack, from the pack alone.
+///
+/// # Errors
+/// [`PackError`] when what is in it is not what this program has written.
+pub fn rerun(pack: &Pack) -> Result<Rerun, PackError> {
+    let mut rerun = Rerun::default();
+    let cut =
+        |path: &str| pack.manifest().entries.iter().find(|entry| entry.path == path).is_none_or(|entry| entry.cut.is_some());
+    if cut(RECORDING) || cut(DECIDED) {
+        rerun.left_out.push("what was decided: its history is not in the pack".to_owned());
+    } else {
+        let then: Vec<Value> = pack.records(DECIDED)?;
+        let text = String::from_utf8_lossy(pack.part(RECORDING)?).into_owned();
+        match decisions(&text) {
+            Ok(now) => {
+                rerun.decisions = now.len();
+                if then.len() != now.len() {
+                    rerun.differences.push(format!("{} steps were decided on, and now {}", then.len(), now.len()));
+                }
+                let differ = then.iter().zip(&now).filter(|(then, now)| then != now);
+                rerun.differences.extend(differ.map(|(then, now)| format!("decided then: {then}; now: {now}")));
+            }
+            Err(why) => rerun.differences.push(format!("{RECORDING}: {why}")),
+        }
+    }
+    let stacks: Vec<Value> =
+        if cut("objects/wicapstack.json") { Vec::new() } else { pack.document("objects/wicapstack.json")? };
+    let rules = rules_of(stacks.first());
+    for entry in pack.manifest().entries.iter().filter(|entry| entry.path.ends_with("/log.txt")) {
+        let Some(place) = entry.path.strip_suffix("/log.txt") else { continue };
+        let said = format!("{place}/signatures.jsonl");
+        if entry.cut.is_some() || cut(&said) {
+            rerun.left_out.push(format!("{place}: a part of its log or of its signatures was cut off"));
+            continue;
+        }
+        let service = place.split('/').nth(1).and_then(name).unwrap_or_default();
+        let then: Vec<Classified> = pack.records(&said)?;
+        let now = classify_log(&service, &String::from_utf8_lossy(pack.part(&entry.path)?), &rules);
+        rerun.records += now.len();
+        if then.len() != now.len() {
+            rerun.differences.push(format!("{place}: {} records, and now {}", then.len(), now.len()));
+        }
+        let differ = then.iter().zip(&now).filter(|(then, now)| then != now);
+        rerun.differences.extend(differ.map(|(then, now)| format!("{place}: then {then:?}; now {now:?}")));
+    }
+    Ok(rerun)
+}

@@ -1,0 +1,451 @@
+//! The desk of a stack: one task that takes in the lines of all its logs, and writes what follows from them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::Resource;
+use kube::runtime::reflector::{self, ObjectRef};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::file::{self, Kept, VERSION};
+use super::soak_of;
+use crate::api::incident::Incident;
+use crate::api::log_report::{LogReport, LogReportSpec, LogReportStatus, SignatureState, UnreadableLog};
+use crate::api::soak::SoakRun;
+use crate::api::stack::WicapStack;
+use crate::api::{Object, Severity, Time, after, elapsed, reason};
+use crate::audit::redact::redact;
+use crate::clock::Clock;
+use crate::controllers::Context;
+use crate::controllers::owner::belongs_to;
+use crate::observe::engine::Container;
+use crate::observe::tail::{Budget, FIRST_LINES, FIRST_MINUTES, Item, Line, Output, Position, Start, follow};
+use crate::signature::incident::{Change, changes};
+use crate::signature::register::alarm::Alarm;
+use crate::signature::register::{Register, Source};
+use crate::signature::rules;
+use crate::store::election::Fence;
+use crate::store::events::{self, Recorder};
+use crate::store::{Error, Store};
+
+/// How often what has come is looked at. An incident is to be there within seconds, and a look costs microseconds.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The longest that a report says nothing new.
+const REPORT: Duration = Duration::from_secs(60);
+
+/// The shortest time between two reports.
+const REPORTS_APART: Duration = Duration::from_secs(5);
+
+/// How often what is known is saved. What comes after it is read again when this process is killed.
+const SAVE: Duration = Duration::from_secs(30);
+
+/// Batches of all followers that wait to be looked at.
+const WAITING: usize = 8;
+
+/// The caches that a desk reads.
+#[derive(Clone)]
+pub(super) struct Caches {
+    pub incidents: reflector::Store<Incident>,
+    pub reports: reflector::Store<LogReport>,
+    pub soaks: reflector::Store<SoakRun>,
+}
+
+/// A desk, from outside.
+pub(super) struct Desk {
+    seen: mpsc::Sender<Message>,
+}
+
+enum Message {
+    /// The stack as it is now, and its containers: id and service.
+    Seen(Box<WicapStack>, Vec<Followed>),
+    /// End, and say when everything is saved.
+    Close(oneshot::Sender<()>),
+}
+
+/// A container whose log is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Followed {
+    id: String,
+    service: String,
+    started: Option<Time>,
+}
+
+impl Desk {
+    /// Opens the desk of a stack with what was saved of it.
+    pub(super) async fn open(
+        stack: &WicapStack,
+        context: &Context,
+        fence: Fence,
+        recorder: Recorder,
+        caches: Caches,
+    ) -> Self {
+        let (seen, messages) = mpsc::channel(1);
+        let uid = stack.meta().uid.clone().unwrap_or_default();
+        let data_dir = context.data_dir.clone();
+        let kept = {
+            let (data_dir, uid) = (data_dir.clone(), uid.clone());
+            tokio::task::spawn_blocking(move || file::read(&data_dir, &uid)).await.ok().flatten()
+        };
+        let rules = compiled(stack);
+        let (register, positions, known) = match kept {
+            Some(kept) => (Register::restore(kept.register, rules), kept.positions, true),
+            None => (Register::new(rules), Vec::new(), false),
+        };
+        let (items_in, items) = mpsc::channel(WAITING);
+        let now = context.store.clock().now();
+        let work = Work {
+            stack: stack.clone(),
+            uid,
+            data_dir,
+            store: context.store.clone(),
+            clock: context.store.clock().clone(),
+            engine: context.engine.clone(),
+            fence,
+            recorder,
+            caches,
+            register,
+            positions: positions.into_iter().map(|p| (p.container.clone(), p)).collect(),
+            known,
+            followers: HashMap::new(),
+            tasks: JoinSet::new(),
+            items: items_in,
+            dropped: 0,
+            unreadable: BTreeMap::new(),
+            is_dirty: false,
+            is_news: false,
+            reported: now,
+            saved: Instant::now(),
+            told: BTreeSet::new(),
+        };
+        tokio::spawn(work.run(messages, items));
+        Self { seen }
+    }
+
+    /// Says what the stack is now and which containers it has.
+    pub(super) async fn see(&self, stack: &WicapStack, containers: &[Container]) {
+        let followed =
+            containers.iter().map(|c| Followed { id: c.id.clone(), service: c.service.clone(), started: c.started_at });
+        let _ = self.seen.send(Message::Seen(Box::new(stack.clone()), followed.collect())).await;
+    }
+
+    /// Ends it, with everything saved.
+    pub(super) async fn close(self) {
+        let (done, ended) = oneshot::channel();
+        if self.seen.send(Message::Close(done)).await.is_ok() {
+            let _ = ended.await;
+        }
+    }
+}
+
+/// The rules of a stack. Those that its validation has let through are sound; of others none is used.
+fn compiled(stack: &WicapStack) -> rules::Rules {
+    let logs = &stack.spec.logs;
+    rules::compiled(&logs.rule_sets, &logs.rules).unwrap_or_else(|error| {
+        tracing::warn!(stack = stack.name(), %error, "the stack's own rules cannot be used");
+        rules::compiled(&logs.rule_sets, &[]).unwrap_or_default()
+    })
+}
+
+/// What a follower has handed out.
+struct Came {
+    container: String,
+    service: String,
+    item: Item,
+}
+
+struct Follower {
+    followed: Followed,
+    started: watch::Sender<u64>,
+    task: tokio::task::AbortHandle,
+}
+
+struct Work {
+    stack: WicapStack,
+    uid: String,
+    data_dir: PathBuf,
+    store: Store,
+    clock: Clock,
+    engine: crate::observe::engine::Engine,
+    fence: Fence,
+    recorder: Recorder,
+    caches: Caches,
+    register: Register,
+    /// How far the log of each container was read.
+    positions: HashMap<String, Position>,
+    /// Whether the stack's containers were watched before: one that is new then was made while they were.
+    known: bool,
+    followers: HashMap<String, Follower>,
+    tasks: JoinSet<()>,
+    items: mpsc::Sender<Came>,
+    dropped: u64,
+    /// By service.
+    unreadable: BTreeMap<String, String>,
+    /// Whether something came since it was last saved.
+    is_dirty: bool,
+    /// Whether something of note came since the last report.
+    is_news: bool,
+    reported: Time,
+    saved: Instant,
+    /// What was published as an Event, so that it is said once.
+    told: BTreeSet<String>,
+}
+
+impl Work {
+    async fn run(mut self, mut messages: mpsc::Receiver<Message>, mut items: mpsc::Receiver<Came>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(Message::Seen(stack, containers)) => self.see(*stack, containers),
+                    Some(Message::Close(done)) => {
+                        self.save().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    // The controller was dropped on the spot: it leads no more, and whoever does begins with what is saved.
+                    None => return,
+                },
+                Some(came) = items.recv() => self.take(came).await,
+                _ = ticks.tick() => self.tick().await,
+                Some(_) = self.tasks.join_next() => {}
+            }
+        }
+    }
+
+    /// Follows the logs of these containers, and no others.
+    fn see(&mut self, stack: WicapStack, containers: Vec<Followed>) {
+        if stack.spec.logs != self.stack.spec.logs {
+            self.register.set_rules(compiled(&stack));
+        }
+        self.stack = stack;
+        let now = self.clock.now();
+        let there: BTreeSet<&str> = containers.iter().map(|c| c.id.as_str()).collect();
+        let gone: Vec<String> = self.followers.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
+        for id in gone {
+            // A follower ends by itself when its container is removed, with all that there was.
+            if self.followers.get(&id).is_some_and(|f| f.task.is_finished())
+                && let Some(follower) = self.followers.remove(&id)
+            {
+                self.end(&follower.followed, now);
+            }
+        }
+        let is_first = self.followers.is_empty() && !self.known;
+        for followed in containers {
+            match self.followers.get_mut(&followed.id) {
+                Some(follower) => {
+                    if follower.followed.started != followed.started {
+                        follower.started.send_modify(|n| *n = n.wrapping_add(1));
+                        follower.followed = followed;
+                    }
+                }
+                None => self.begin(followed, is_first, now),
+            }
+        }
+        self.known = true;
+    }
+
+    fn begin(&mut self, followed: Followed, is_first: bool, now: Time) {
+        let minutes = Duration::from_secs(u64::try_from(FIRST_MINUTES).unwrap_or(0) * 60);
+        let start = match self.positions.get(&followed.id) {
+            Some(position) => Start::After(position.clone()),
+            None if is_first => Start::Last { lines: FIRST_LINES, from: now.checked_sub(minutes).unwrap_or(Time::MIN) },
+            None => Start::First,
+        };
+        let (started, watched) = watch::channel(0);
+        let mut lines = follow(self.engine.clone(), &followed.id, start, Budget::default(), watched);
+        let (items, container, service) = (self.items.clone(), followed.id.clone(), followed.service.clone());
+        let task = self.tasks.spawn(async move {
+            while let Some(item) = lines.recv().await {
+                let came = Came { container: container.clone(), service: service.clone(), item };
+                if items.send(came).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.followers.insert(followed.id.clone(), Follower { followed, started, task });
+    }
+
+    fn end(&mut self, followed: &Followed, now: Time) {
+        for is_error in [false, true] {
+            let source = Source { service: followed.service.clone(), container: followed.id.clone(), is_error };
+            self.register.end(&source, now);
+        }
+        self.positions.remove(&followed.id);
+    }
+
+    async fn take(&mut self, came: Came) {
+        let now = self.clock.now();
+        let Came { container, service, item } = came;
+        match item {
+            Item::Lines { batch, position } => {
+                self.unreadable.remove(&service);
+                for output in [Output::Stdout, Output::Stderr] {
+                    let lines: Vec<&Line> = batch.iter().filter(|line| line.output == output).collect();
+                    let source = Source {
+                        service: service.clone(),
+                        container: container.clone(),
+                        is_error: output == Output::Stderr,
+                    };
+                    self.read(&source, &lines, now);
+                }
+                self.positions.insert(container, position);
+                self.is_dirty = true;
+            }
+            Item::Dropped { dropped, position } => {
+                self.dropped += dropped.lines;
+                self.positions.insert(container, position);
+                (self.is_dirty, self.is_news) = (true, true);
+                let text = format!("lines of {service} came faster than they are looked at, and were not");
+                self.publish(events::Severity::Warning, reason::LOG_DROPPED, text).await;
+            }
+            Item::Gap(gap) => {
+                tracing::warn!(
+                    stack = self.stack.name(),
+                    service,
+                    ?gap,
+                    "the log may have lost lines before they were read"
+                );
+            }
+            Item::Unreadable(why) => {
+                let why = redact(&why).into_owned();
+                self.publish(events::Severity::Warning, reason::LOG_UNREADABLE, format!("the log of {service}: {why}"))
+                    .await;
+                self.unreadable.insert(service, why);
+                self.is_news = true;
+            }
+            Item::Ended => {}
+        }
+    }
+
+    /// Takes the lines of one output. They are redacted together: what is secret may have many lines.
+    fn read(&mut self, source: &Source, lines: &[&Line], now: Time) {
+        let text = lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n");
+        let clean = redact(&text);
+        let mut cleaned = clean.split('\n');
+        for line in lines {
+            // A secret of many lines has become one word: what is behind it bears the times of the lines that it has hidden.
+            let Some(text) = cleaned.next() else { return };
+            self.register.line(source, text, line.at, now);
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = self.clock.now();
+        let over = self.register.tick(self.stack.spec.logs.quiet.to_std(), now);
+        self.tell_incidents(&over, now).await;
+        self.report(now).await;
+        if self.is_dirty && self.saved.elapsed() >= SAVE {
+            self.save().await;
+        }
+    }
+
+    async fn tell_incidents(&mut self, over: &[Alarm], now: Time) {
+        let cached = self.caches.incidents.state();
+        let incidents: Vec<Incident> =
+            cached.iter().filter(|i| i.spec.stack == self.stack.name()).map(|i| i.as_ref().clone()).collect();
+        let soak = soak_of(&self.stack, &self.caches.soaks, now);
+        for change in changes(&self.stack, self.register.alarms(), over, &incidents, soak.as_deref(), now) {
+            self.is_news = true;
+            let (written, opened) = match &change {
+                Change::Open(incident) => {
+                    let mut incident = incident.as_ref().clone();
+                    belongs_to(&self.stack, incident.meta_mut());
+                    (self.create(&incident).await, Some(incident))
+                }
+                Change::Follow(incident) => {
+                    (self.store.api().replace_status(incident.as_ref(), Some(&self.fence)).await.map(|_| ()), None)
+                }
+            };
+            match (written, opened) {
+                (Ok(()), Some(incident)) => {
+                    let spec = &incident.spec;
+                    let text = format!("{}: {} ({:?})", spec.service, spec.signature, spec.severity);
+                    self.publish(events::Severity::Warning, reason::LOG_ALARM, text).await;
+                }
+                // The cache lags behind, or the incident changed meanwhile: the next tick decides again.
+                (Ok(()), None) | (Err(Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. }), _) => {
+                }
+                (Err(error), _) => tracing::warn!(stack = self.stack.name(), %error, "an incident cannot be told"),
+            }
+        }
+    }
+
+    async fn create<K: Object>(&self, object: &K) -> Result<(), Error> {
+        self.store.transaction().fence(&self.fence).create(object)?.commit().await.map(|_| ())
+    }
+
+    /// Writes the report when it is due.
+    async fn report(&mut self, now: Time) {
+        let age = elapsed(self.reported, now);
+        if age < REPORTS_APART || (age < REPORT && !self.is_news) || !(self.is_dirty || self.is_news) {
+            return;
+        }
+        let mut status = self.register.report(now);
+        status.dropped = self.dropped;
+        let unreadable =
+            |(service, reason): (&String, &String)| UnreadableLog { service: service.clone(), reason: reason.clone() };
+        status.unreadable = self.unreadable.iter().map(unreadable).collect();
+        let name = self.stack.name().to_owned();
+        let Some(found) = self.caches.reports.get(&ObjectRef::new(&name)) else {
+            let mut report = LogReport::new(&name, LogReportSpec { stack: name.clone() });
+            belongs_to(&self.stack, report.meta_mut());
+            match self.create(&report).await {
+                Ok(()) | Err(Error::Conflict { .. } | Error::AlreadyExists { .. }) => {}
+                Err(error) => tracing::warn!(stack = name, %error, "a report on logs cannot be made"),
+            }
+            return;
+        };
+        let before = found.status.clone().unwrap_or_default();
+        if !is_worth_telling(&before, &status) && age < REPORT {
+            self.is_news = false;
+            return;
+        }
+        let mut report = found.as_ref().clone();
+        report.status = Some(status);
+        match self.store.api().replace_status(&report, Some(&self.fence)).await {
+            Ok(_) => (self.reported, self.is_news) = (now, false),
+            Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
+            Err(error) => {
+                tracing::warn!(stack = name, %error, "a report on logs cannot be written");
+                self.reported = after(now, REPORTS_APART);
+            }
+        }
+    }
+
+    async fn save(&mut self) {
+        let positions = self.positions.values().cloned().collect();
+        let kept = Kept { version: VERSION, register: self.register.save(self.clock.now()), positions };
+        let (data_dir, uid) = (self.data_dir.clone(), self.uid.clone());
+        match tokio::task::spawn_blocking(move || file::write(&data_dir, &uid, &kept)).await {
+            Ok(Ok(())) => self.is_dirty = false,
+            Ok(Err(error)) => tracing::warn!(stack = self.stack.name(), %error, "what is known of logs cannot be saved"),
+            Err(error) => tracing::warn!(stack = self.stack.name(), %error, "what is known of logs was not saved"),
+        }
+        self.saved = Instant::now();
+    }
+
+    /// Says something once.
+    async fn publish(&mut self, severity: events::Severity, reason: &str, text: String) {
+        if reason == reason::LOG_ALARM || self.told.insert(format!("{reason} {text}")) {
+            self.recorder.publish(&self.stack, severity, reason, &text).await;
+        }
+    }
+}
+
+/// Whether a report has something that a person would want to see at once.
+fn is_worth_telling(before: &LogReportStatus, next: &LogReportStatus) -> bool {
+    let of_note = |status: &LogReportStatus| -> Vec<(String, SignatureState, Severity)> {
+        let signatures = status.signatures.iter();
+        let of_note = signatures.filter(|s| s.severity >= Severity::Warning || s.state != SignatureState::Steady);
+        of_note.map(|s| (s.id.clone(), s.state, s.severity)).collect()
+    };
+    before.reported_at.is_none()
+        || before.dropped != next.dropped
+        || before.unreadable != next.unreadable
+        || of_note(before) != of_note(next)
+}

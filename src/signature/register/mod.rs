@@ -1,0 +1,325 @@
+//! The register of a stack's logs: what each service says, how often, and what of it a person should know.
+//!
+//! ```text
+//!  line (redacted, with its time) ─► folder of its stream ─► record ─► rules (severity) ┐
+//!                                                              └─► miner of its service ─► entry ─► watch (new, spike)
+//!                                                                                                     └─► alarm
+//! ```
+//!
+//! Guarantees: a register that was saved and restored goes on as if nothing had been in between, but for a record whose lines were
+//! on both sides. Memory is bounded by [`SERVICES_MOST`] miners and the capacity of the watch. Assumption: what comes in is
+//! redacted already, for it is shown and stored as it is.
+//!
+//! # Layout
+//! - `entry`: one signature; [`alarm`]: what a person should know
+//! - [`report`]: what is told of them
+
+pub mod alarm;
+mod entry;
+pub mod report;
+mod saved;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use self::alarm::{Alarm, sample};
+use self::entry::Entry;
+use crate::api::incident::SignalKind;
+use crate::api::{Severity, Time, elapsed};
+use crate::signature::envelope::{Folder, Limits, Record};
+use crate::signature::mine::{Group, Miner, Settings};
+use crate::signature::rates::{Key, Watch, What};
+use crate::signature::rules::{Rule, Rules};
+
+pub use saved::Saved;
+
+/// How long a record waits for lines that belong to it. A trace is written at once; what comes a second later is another event.
+const FOLD: Duration = Duration::from_millis(500);
+
+/// How long a signature is called new.
+const NEW: Duration = Duration::from_secs(600);
+
+/// Services whose lines are told apart; those of further ones are counted and not looked at. A miner takes up to 8 MiB.
+pub const SERVICES_MOST: usize = 64;
+
+/// Signatures that are kept; those seen least recently go first. A quarter of what a watch can hold is more than a stack of twenty
+/// services has in six hours, and takes 5 MB.
+const SIGNATURES_KEPT: usize = 1024;
+
+/// Alarms that are raised at once. More would tell nobody more: such a flood has one cause.
+const ALARMS_MOST: usize = 32;
+
+/// Where a line comes from: lines of one source follow each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// The compose service.
+    pub service: String,
+    /// The container's id.
+    pub container: String,
+    /// Whether it is the standard error output.
+    pub is_error: bool,
+}
+
+/// Puts the lines of one source together.
+#[derive(Debug)]
+struct Reader {
+    folder: Folder,
+    /// When the first line of the open record was written.
+    opened: Time,
+    /// When the last line of it came.
+    fed: Time,
+}
+
+/// The signatures of one service.
+#[derive(Debug)]
+struct Service {
+    miner: Miner,
+    entries: BTreeMap<Group, Entry>,
+}
+
+/// The register of a stack's logs.
+#[derive(Debug)]
+pub struct Register {
+    rules: Rules,
+    readers: BTreeMap<Source, Reader>,
+    services: BTreeMap<String, Service>,
+    watch: Watch,
+    /// What a key of the watch stands for.
+    keys: FxHashMap<Key, (String, Group)>,
+    next_key: u64,
+    alarms: Vec<Alarm>,
+    lines: u64,
+    /// Lines of services over [`SERVICES_MOST`].
+    unread: u64,
+}
+
+impl Register {
+    /// A register that has seen nothing.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            readers: BTreeMap::new(),
+            services: BTreeMap::new(),
+            watch: Watch::new(SIGNATURES_KEPT),
+            keys: FxHashMap::default(),
+            next_key: 1,
+            alarms: Vec::new(),
+            lines: 0,
+            unread: 0,
+        }
+    }
+
+    /// Judges by other rules from now on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// Says that the stack was deployed anew: for the next ten minutes only what is grave is told as new.
+    pub fn warm_up(&mut self, now: Time) {
+        self.watch.warm_up(now);
+    }
+
+    /// Takes one line that was written at `at` and came at `now`.
+    pub fn line(&mut self, source: &Source, text: &str, at: Time, now: Time) {
+        self.lines += 1;
+        let reader = if let Some(reader) = self.readers.get_mut(source) {
+            reader
+        } else {
+            let reader = Reader { folder: Folder::new(Limits::default()), opened: at, fed: now };
+            self.readers.entry(source.clone()).or_insert(reader)
+        };
+        let was_open = reader.folder.pending() > 0;
+        let closed = reader.folder.push(text);
+        let opened = reader.opened;
+        if closed.is_some() || !was_open {
+            reader.opened = at;
+        }
+        reader.fed = now;
+        if let Some(record) = closed {
+            self.record(&source.service, &record, opened, now);
+        }
+    }
+
+    /// Says that nothing more comes from a source: its container is gone.
+    pub fn end(&mut self, source: &Source, now: Time) {
+        if let Some(mut reader) = self.readers.remove(source)
+            && let Some(record) = reader.folder.flush()
+        {
+            self.record(&source.service, &record, reader.opened, now);
+        }
+    }
+
+    /// Lets time pass; to be called a few times a second while lines come, and at least once a minute. An alarm whose log has been quiet
+    /// for `quiet` is over. Returns those that are.
+    pub fn tick(&mut self, quiet: Duration, now: Time) -> Vec<Alarm> {
+        self.close(|reader| elapsed(reader.fed, now) >= FOLD, now);
+        // What has ended and what is silent is told by the report; a silence alone calls nobody.
+        self.watch.tick(now);
+        let (over, go_on) = std::mem::take(&mut self.alarms).into_iter().partition(|alarm| alarm.is_over(quiet, now));
+        self.alarms = go_on;
+        over
+    }
+
+    /// Closes every record that is open.
+    pub fn flush(&mut self, now: Time) {
+        self.close(|_| true, now);
+    }
+
+    /// The alarms that are raised, in the order in which they were.
+    #[must_use]
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    fn close(&mut self, is_due: impl Fn(&Reader) -> bool, now: Time) {
+        let due: Vec<Source> = self
+            .readers
+            .iter()
+            .filter(|(_, r)| r.folder.pending() > 0 && is_due(r))
+            .map(|(source, _)| source.clone())
+            .collect();
+        for source in due {
+            if let Some(reader) = self.readers.get_mut(&source)
+                && let (Some(record), opened) = (reader.folder.flush(), reader.opened)
+            {
+                self.record(&source.service, &record, opened, now);
+            }
+        }
+    }
+
+    /// Takes one record.
+    fn record(&mut self, name: &str, record: &Record, at: Time, now: Time) {
+        if !self.services.contains_key(name) {
+            if self.services.len() >= SERVICES_MOST {
+                self.unread += 1;
+                return;
+            }
+            let service = Service { miner: Miner::new(Settings::default()), entries: BTreeMap::new() };
+            self.services.insert(name.to_owned(), service);
+        }
+        let Some(service) = self.services.get_mut(name) else { return };
+        let judged = self.rules.judge(name, record);
+        let text = record.text();
+        let found = service.miner.learn(&text);
+        if found.is_new {
+            merge(service, found.group, &mut self.keys);
+        }
+        let next = &mut self.next_key;
+        let entry = service.entries.entry(found.group).or_insert_with(|| {
+            let key = Key(*next);
+            *next += 1;
+            Entry::new(key, found.id, judged.severity, at)
+        });
+        let rule = judged.rule;
+        entry.add(found.id, judged.severity, rule.map(|r| r.name.as_str()), at, record.message());
+        let key = entry.key;
+        let event = self.watch.line(key, judged.severity, at, now);
+        if matches!(event.map(|e| e.what), Some(What::New(_))) {
+            entry.new_since = Some(now);
+        }
+        if found.is_new {
+            self.keys.insert(key, (name.to_owned(), found.group));
+            forget(&mut self.services, &mut self.keys);
+        }
+        let id = found.id.to_string();
+        let told = told(record);
+        if let Some(alarm) = self.alarms.iter_mut().find(|alarm| alarm.service == name && is_of(alarm, rule, &id)) {
+            alarm.add(&id, judged.severity, at, &told);
+            return;
+        }
+        let Some(kind) = reason(judged.severity, rule, event.map(|e| e.what)) else { return };
+        if self.alarms.len() >= ALARMS_MOST {
+            return;
+        }
+        let template = || self.services.get(name).map_or_else(String::new, |s| s.miner.template(found.group));
+        let title = rule.and_then(|r| r.title.clone()).unwrap_or_else(template);
+        let mut alarm = Alarm {
+            service: name.to_owned(),
+            kind,
+            rule: rule.map(|r| r.name.clone()),
+            ids: Vec::new(),
+            title: sample(&title),
+            severity: judged.severity,
+            remedy: rule.and_then(|r| r.remedy.clone()),
+            action: rule.and_then(|r| r.action),
+            first: at,
+            last: at,
+            count: 0,
+            samples: Vec::new(),
+        };
+        alarm.add(&id, judged.severity, at, &told);
+        self.alarms.push(alarm);
+    }
+}
+
+/// Drops the signatures seen least recently when there are too many.
+fn forget(services: &mut BTreeMap<String, Service>, keys: &mut FxHashMap<Key, (String, Group)>) {
+    let count: usize = services.values().map(|s| s.entries.len()).sum();
+    if count <= SIGNATURES_KEPT {
+        return;
+    }
+    let mut all: Vec<(Time, Key)> = services.values().flat_map(|s| s.entries.values().map(|e| (e.last, e.key))).collect();
+    all.sort_unstable();
+    // A sixteenth at once: one at a time would sort all of them for each new one.
+    for (_, key) in all.into_iter().take(count - SIGNATURES_KEPT + SIGNATURES_KEPT / 16) {
+        if let Some((service, group)) = keys.remove(&key)
+            && let Some(service) = services.get_mut(&service)
+        {
+            service.entries.remove(&group);
+        }
+    }
+}
+
+/// Why an alarm is raised for a record, if one is.
+fn reason(severity: Severity, rule: Option<&Rule>, what: Option<What>) -> Option<SignalKind> {
+    match what {
+        _ if severity < Severity::Warning => None,
+        _ if rule.is_some() => Some(SignalKind::KnownIssue),
+        Some(What::New(_)) if severity >= Severity::Error => Some(SignalKind::NewSignature),
+        Some(What::Spike(_)) => Some(SignalKind::Spike),
+        _ => None,
+    }
+}
+
+/// Whether a record is of that alarm.
+fn is_of(alarm: &Alarm, rule: Option<&Rule>, id: &str) -> bool {
+    match (&alarm.rule, rule) {
+        (Some(known), Some(rule)) => *known == rule.name,
+        (None, None) => alarm.ids.iter().any(|known| known == id),
+        _ => false,
+    }
+}
+
+/// A record as it is shown: its message, and where a trace follows, what failed.
+fn told(record: &Record) -> String {
+    match &record.exception {
+        Some(exception) if !record.message().contains(&exception.kind) => {
+            format!("{} [{}: {}]", record.message(), exception.kind, exception.message)
+        }
+        _ => record.message().to_owned(),
+    }
+}
+
+/// Brings together the entries whose groups the miner has merged: the oldest takes in the others.
+fn merge(service: &mut Service, into: Group, keys: &mut FxHashMap<Key, (String, Group)>) {
+    let merged: Vec<Group> =
+        service.entries.keys().copied().filter(|group| *group != into && service.miner.resolve(*group) == into).collect();
+    for group in merged {
+        let Some(entry) = service.entries.remove(&group) else { continue };
+        match service.entries.get_mut(&into) {
+            Some(kept) => {
+                kept.absorb(&entry);
+                keys.remove(&entry.key);
+            }
+            None => {
+                if let Some((_, known)) = keys.get_mut(&entry.key) {
+                    *known = into;
+                }
+                service.entries.insert(into, entry);
+            }
+        }
+    }
+}
