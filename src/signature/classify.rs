@@ -16,7 +16,7 @@ pub struct Classified {
     /// Its lines.
     pub lines: usize,
     /// Id of its signature.
-    pub signature: String,
+    pub id: String,
     /// Its template.
     pub template: String,
     /// How much it matters.
@@ -53,7 +53,7 @@ pub fn classify(service: &str, lines: &[(bool, &str)], rules: &Rules) -> Vec<Cla
         Classified {
             line: *line,
             lines: record.lines,
-            signature: miner.id(group).to_string(),
+            id: miner.id(group).to_string(),
             template: miner.template(group),
             severity: judged.severity,
             rule: judged.rule.map(|rule| rule.name.clone()),
@@ -83,7 +83,7 @@ mod tests {
         let told = classify("processor", &lines, &rules);
         let shape: Vec<_> = told.iter().map(|c| (c.line, c.lines)).collect();
         assert_eq!(shape, [(0, 1), (1, 4), (2, 1), (6, 1)]);
-        assert_eq!(told[0].signature, told[2].signature);
+        assert_eq!(told[0].id, told[2].id);
         assert!(told[3].rule.is_some() && told[3].severity == Severity::Critical);
         assert_eq!(classify("processor", &lines, &rules), told);
     }

@@ -60,6 +60,8 @@ pub fn changes(
                 format!("acknowledged{by}")
             }
             Some(_) => continue,
+            // Whoever reads the logs may just have begun, and not be there yet.
+            None if lately(incident, stack.spec.logs.quiet.to_std(), now) => continue,
             None => format!("its log has been quiet for {}", stack.spec.logs.quiet),
         };
         changes.retain(|change| !matches!(change, Change::Follow(other) if other.name() == incident.name()));
@@ -73,6 +75,12 @@ pub fn changes(
         changes.push(Change::Follow(Box::new(resolved)));
     }
     changes
+}
+
+/// Whether the last line that is known of is not so long ago that the log is quiet.
+fn lately(incident: &Incident, quiet: Duration, now: Time) -> bool {
+    let last = incident.status.as_ref().and_then(|s| s.last_seen).or(incident.spec.since);
+    last.is_some_and(|last| elapsed(last, now) < quiet)
 }
 
 fn is_of_log(kind: SignalKind) -> bool {
@@ -243,6 +251,16 @@ mod tests {
         let incidents = settled(&stack, &[alarm(None, 800_000, 800_001)], incidents, 800_001);
         let names: Vec<_> = incidents.iter().map(Object::name).collect();
         assert_eq!(names, ["wicap-processor-00c0ffee-0f1e2-1", "wicap-processor-00c0ffee-0f1e2-2"]);
+    }
+
+    #[test]
+    fn a_reader_that_has_just_begun_does_not_take_the_log_for_quiet() {
+        let stack = stack();
+        let opened = written(changes(&stack, &[alarm(Some("r"), 0, 500)], &[], &[], None, at(1000)), vec![]);
+        assert_eq!(settled(&stack, &[], opened.clone(), 2000), opened);
+        let told = settled(&stack, &[alarm(Some("r"), 0, 500)], opened, 1000);
+        assert_eq!(settled(&stack, &[], told.clone(), 600_499), told);
+        assert_eq!(settled(&stack, &[], told, 600_500)[0].status.as_ref().unwrap().phase, IncidentPhase::Resolved);
     }
 
     #[test]

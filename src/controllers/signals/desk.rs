@@ -96,7 +96,6 @@ impl Desk {
             None => (Register::new(rules), Vec::new(), false),
         };
         let (items_in, items) = mpsc::channel(WAITING);
-        let now = context.store.clock().now();
         let work = Work {
             stack: stack.clone(),
             uid,
@@ -117,7 +116,8 @@ impl Desk {
             unreadable: BTreeMap::new(),
             is_dirty: false,
             is_news: false,
-            reported: now,
+            // Nothing yet: the first lines are told at once.
+            reported: Time::UNIX_EPOCH,
             saved: Instant::now(),
             told: BTreeSet::new(),
         };
