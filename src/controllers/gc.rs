@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::runtime::lead;
 use super::{Context, Controller};
 use crate::api::action::ActionRun;
-use crate::api::{Object, registry};
+use crate::api::incident::{Incident, IncidentPhase};
+use crate::api::{Object, elapsed, registry};
 use crate::for_each_kind;
 use crate::store::election::Fence;
 use crate::store::{DeleteParams, Error, ListParams, Store, WatchParams};
@@ -29,6 +30,12 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Finished ActionRuns kept of each stack. They are the record an operator looks at first, and the planner reads them all: 200
 /// are some nights' worth.
 const KEPT_ACTIONS: usize = 200;
+
+/// Incidents kept of each stack that are over.
+const KEPT_INCIDENTS: usize = 200;
+
+/// How long an incident is kept that is over: long enough for whoever was on leave.
+const INCIDENT_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Runs the garbage collector until `shutdown`.
 pub async fn run(context: Context, shutdown: CancellationToken) {
@@ -74,7 +81,8 @@ async fn sweep(store: &Store, fence: &Fence) -> Result<(), Error> {
         ($($kind:ty),*) => { $( sweep_kind::<$kind>(store, fence).await?; )* };
     }
     for_each_kind!(sweep_kinds);
-    prune(store, fence).await
+    prune(store, fence).await?;
+    prune_incidents(store, fence).await
 }
 
 async fn sweep_kind<K: Object>(store: &Store, fence: &Fence) -> Result<(), Error> {
@@ -152,6 +160,32 @@ async fn prune(store: &Store, fence: &Fence) -> Result<(), Error> {
             let params = DeleteParams { uid: run.metadata.uid.clone(), resource_version: None };
             match api.delete_fenced(run.name(), &params, fence).await {
                 Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the incidents of each stack that have been over for [`INCIDENT_AGE`], and the oldest over [`KEPT_INCIDENTS`].
+async fn prune_incidents(store: &Store, fence: &Fence) -> Result<(), Error> {
+    let api = store.api::<Incident>();
+    let mut over: BTreeMap<String, Vec<Incident>> = BTreeMap::new();
+    for incident in api.list(&ListParams::default()).await?.items {
+        if incident.status.as_ref().is_some_and(|s| s.phase == IncidentPhase::Resolved) {
+            over.entry(incident.spec.stack.clone()).or_default().push(incident);
+        }
+    }
+    let now = store.clock().now();
+    let resolved_at = |i: &Incident| i.status.as_ref().and_then(|s| s.resolved_at);
+    for mut incidents in over.into_values() {
+        incidents.sort_by_key(|i| resolved_at(i));
+        let many = incidents.len().saturating_sub(KEPT_INCIDENTS);
+        let is_old = |i: &Incident| resolved_at(i).is_some_and(|at| elapsed(at, now) > INCIDENT_AGE);
+        for (_, incident) in incidents.iter().enumerate().filter(|(n, i)| *n < many || is_old(i)) {
+            let params = DeleteParams { uid: incident.metadata.uid.clone(), resource_version: None };
+            match api.delete_fenced(incident.name(), &params, fence).await {
+                Ok(_) | Err(Error::NotFound { .. } | Error::Conflict { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

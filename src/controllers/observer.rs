@@ -28,6 +28,7 @@ use crate::observe::images::ImageCache;
 use crate::observe::observation::{Seen, changed, image_name, observe, strangers};
 use crate::observe::probe::{Asker, ProbeSet};
 use crate::plan::ladder::{COUNT_APART, counts_observations};
+use crate::signature::rules;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
 
@@ -365,6 +366,7 @@ impl Observer {
                     dialer: self.context.dialer.clone(),
                     engine: self.context.engine.clone(),
                     clock: self.context.store.clock().clone(),
+                    rules: Arc::new(rules::of(stack)),
                 },
                 wake,
             ),

@@ -18,19 +18,23 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::owner::STACK_LABEL;
+use super::owner::belongs_to;
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::{ActionRun, ActionRunSpec};
+use crate::api::incident::Incident;
 use crate::api::session::ControlSession;
 use crate::api::soak::{EvidenceStatus, SoakPhase, SoakRun, SoakRunStatus, Verdict};
 use crate::api::stack::WicapStack;
 use crate::api::{API_VERSION, Object, Time, condition, elapsed, reason};
 use crate::soak::course::{self, Move, Scene};
 use crate::soak::evidence::Evidence;
+use crate::soak::incident::{Change, changes, ended};
 use crate::soak::journal;
 use crate::soak::judge::judge;
 use crate::soak::record::What;
 use crate::soak::schedule::progress;
+use crate::store::Error;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
 use work::Work;
@@ -56,10 +60,16 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let stacks = sources.watch::<WicapStack>(move |stack| of_stack(stack.name()));
             let of_session = under_way.clone();
             let sessions = sources.watch::<ControlSession>(move |session| of_session(&session.spec.stack));
-            let actions = sources.watch::<ActionRun>(move |action| under_way(&action.spec.stack));
+            let of_action = under_way.clone();
+            let actions = sources.watch::<ActionRun>(move |action| of_action(&action.spec.stack));
+            // Those of its own checks, which an operator may have seen to.
+            let incidents = sources.watch::<Incident>(move |incident| {
+                if incident.spec.soak.is_some() { under_way(&incident.spec.stack) } else { Vec::new() }
+            });
             let ready = async {
                 stacks.wait_until_ready().await?;
                 sessions.wait_until_ready().await?;
+                incidents.wait_until_ready().await?;
                 actions.wait_until_ready().await
             };
             if ready.await.is_err() {
@@ -68,7 +78,8 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
             let recorder = Recorder::new(context.store.clone(), Controller::Soak.as_str(), &context.host);
             let (runs, waker) = (sources.primary(), sources.waker());
             let works = Mutex::default();
-            let controller = Arc::new(Soaks { context, fence, recorder, runs, stacks, sessions, actions, waker, works });
+            let controller =
+                Arc::new(Soaks { context, fence, recorder, runs, stacks, sessions, actions, incidents, waker, works });
             sources.run(controller, ending, |run, controller| async move { controller.reconcile(&run).await }).await;
         }
     })
@@ -83,6 +94,7 @@ struct Soaks {
     stacks: reflector::Store<WicapStack>,
     sessions: reflector::Store<ControlSession>,
     actions: reflector::Store<ActionRun>,
+    incidents: reflector::Store<Incident>,
     waker: mpsc::UnboundedSender<ObjectRef<SoakRun>>,
     /// The runs that are under way here, by uid.
     works: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Work>>>>,
@@ -96,6 +108,8 @@ impl Soaks {
     async fn reconcile(&self, run: &SoakRun) -> Result<Action, ReconcileError> {
         let Some(uid) = run.meta().uid.clone().filter(|_| !is_completed(run)) else {
             self.forget();
+            let now = self.context.store.clock().now();
+            self.write_incidents(run, ended(run, &self.incidents_of(&run.spec.stack), now)).await;
             return Ok(Action::await_change());
         };
         let stack = self.stacks.get(&ObjectRef::new(&run.spec.stack));
@@ -174,8 +188,44 @@ impl Soaks {
         }
         let due = work.send_out(run, stack, &self.context, &self.waker, now);
         self.tell(run, work, message, now).await?;
+        if let Some(stack) = stack {
+            let mut changes = changes(run, stack, &work.evidence, &self.incidents_of(stack.name()), now);
+            for change in &mut changes {
+                if let Change::Open(incident) = change {
+                    belongs_to(stack, incident.meta_mut());
+                }
+            }
+            self.write_incidents(run, changes).await;
+        }
         let at = [until, due].into_iter().flatten().min();
         Ok(at.map_or_else(Action::await_change, |at| Action::requeue(elapsed(now, at))))
+    }
+
+    fn incidents_of(&self, stack: &str) -> Vec<Incident> {
+        self.incidents.state().iter().filter(|i| i.spec.stack == stack).map(|i| i.as_ref().clone()).collect()
+    }
+
+    /// Calls for people when checks fail. A soak goes on when that cannot be written: the next look tries again.
+    async fn write_incidents(&self, run: &SoakRun, changes: Vec<Change>) {
+        for change in changes {
+            let written = match change {
+                Change::Open(incident) => {
+                    let transaction = self.context.store.transaction().fence(&self.fence).create(incident.as_ref());
+                    match transaction {
+                        Ok(transaction) => transaction.commit().await.map(|_| ()),
+                        Err(error) => Err(error),
+                    }
+                }
+                Change::Follow(incident) => {
+                    self.context.store.api().replace_status(incident.as_ref(), Some(&self.fence)).await.map(|_| ())
+                }
+            };
+            match written {
+                // The cache lags behind.
+                Ok(()) | Err(Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(run = run.name(), %error, "an incident cannot be told"),
+            }
+        }
     }
 
     /// Asks for a step of the run. Whoever finds it there already has asked before.

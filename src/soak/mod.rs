@@ -21,6 +21,7 @@
 //! - [`course`]: the phases, and what moves a run from one to the next
 //! - [`observed`]: what of other objects is recorded
 //! - [`jobs`]: checks that are asked for as actions
+//! - [`incident`]: what becomes of checks that fail
 //! - [`permit`]: the session that a run needs
 //! - [`judge`]: the criteria and the verdict
 //! - [`report`]: everything that is told about a run
@@ -28,6 +29,7 @@
 pub mod course;
 pub mod cron;
 pub mod evidence;
+pub mod incident;
 pub mod jobs;
 pub mod journal;
 pub mod judge;

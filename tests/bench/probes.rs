@@ -82,6 +82,7 @@ async fn asked(handler: &str, what: Option<Value>) -> Duration {
         dialer: Dialer::kernel(),
         engine: Engine::new("unix:///nonexistent/docker.sock").expect("an address"),
         clock: Clock::system(),
+        rules: Arc::default(),
     };
     let mut set = ProbeSet::new(asker, Arc::new(Notify::new()));
     let container = Container {

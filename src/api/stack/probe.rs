@@ -191,8 +191,12 @@ pub struct ProcessRuns {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
-    /// A regular expression that the line matches anywhere in it.
-    pub pattern: String,
+    /// A regular expression that the line matches anywhere in it. This or `signature`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// What the line is known by: the name of a rule for the stack's logs, or the id of a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// Whether there has to be such a line, or must not be one.
     #[serde(default)]
     pub expect: Presence,
@@ -202,15 +206,16 @@ pub struct LogLine {
 }
 
 impl LogLine {
-    /// The pattern, compiled.
+    /// The pattern, compiled, when there is one.
     ///
     /// # Errors
     /// What is wrong with it, in words that follow "a regular expression".
-    pub fn regex(&self) -> Result<Regex, String> {
-        if self.pattern.is_empty() || self.pattern.len() > TEXT_MOST {
+    pub fn regex(&self) -> Result<Option<Regex>, String> {
+        let Some(pattern) = &self.pattern else { return Ok(None) };
+        if pattern.is_empty() || pattern.len() > TEXT_MOST {
             return Err(format!("of 1 to {TEXT_MOST} bytes"));
         }
-        RegexBuilder::new(&self.pattern).size_limit(PATTERN_MEMORY).build().map_err(|error| match error {
+        RegexBuilder::new(pattern).size_limit(PATTERN_MEMORY).build().map(Some).map_err(|error| match error {
             regex::Error::CompiledTooBig(limit) => format!("that takes at most {limit} bytes of memory"),
             // The last line says it; those before it are a picture of the place.
             other => other.to_string().lines().last().map(|line| format!("({})", line.trim())).unwrap_or_default(),

@@ -149,8 +149,7 @@ pub fn pack(mut inputs: Inputs) -> Result<Built, PackError> {
 /// The rules by which the stack's logs are read.
 fn rules_of(stack: Option<&Value>) -> Rules {
     let stack = stack.and_then(|stack| WicapStack::deserialize(stack).ok());
-    let logs = stack.map(|stack| stack.spec.logs).unwrap_or_default();
-    rules::compiled(&logs.rule_sets, &logs.rules).unwrap_or_default()
+    stack.map_or_else(Rules::default, |stack| rules::of(&stack))
 }
 
 /// A log as it is in a pack, without secrets. A line that a secret of several lines has swallowed is left out.
@@ -250,4 +249,133 @@ pub fn rerun(pack: &Pack) -> Result<Rerun, PackError> {
         rerun.differences.extend(differ.map(|(then, now)| format!("{place}: then {then:?}; now {now:?}")));
     }
     Ok(rerun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::pack::about::Reason;
+    use crate::audit::pack::fixtures::repacked;
+    use serde_json::json;
+
+    fn log(lines: &[(&str, bool)]) -> Vec<LogLine> {
+        let at = |n: usize| Time::from_second(1_770_000_000 + i64::try_from(n).unwrap()).unwrap();
+        let line = |(n, (text, is_error)): (usize, &(&str, bool))| LogLine {
+            at: at(n),
+            is_error: *is_error,
+            text: (*text).to_owned(),
+        };
+        lines.iter().enumerate().map(line).collect()
+    }
+
+    fn inputs() -> Inputs {
+        let stack = json!({
+            "apiVersion": "wicap.dev/v1alpha1", "kind": "WicapStack", "metadata": {"name": "wicap", "uid": "0f1e2d3c"},
+            "spec": {
+                "compose": {"project": "p", "directory": "/srv/p"}, "defaults": {"recovery": {"holdOff": "1s"}},
+                "services": [{"name": "ui"}],
+                "logs": {"rules": [{"name": "own", "title": "Ours", "match": {"contains": ["our own words"]}, "severity": "Error"}]},
+            },
+        });
+        let recording = json!({
+            "stack": stack, "policies": [], "steps": [
+                {"at": "2026-01-01T20:00:00Z", "observed": {"services": {"ui": "Running"}}},
+                {"at": "2026-01-01T20:00:10Z", "observed": {"services": {"ui": "Exited"}}},
+                {"at": "2026-01-01T20:00:20Z", "observed": {"services": {"ui": "Exited"}}},
+            ],
+        });
+        Inputs {
+            about: About {
+                stack: "wicap".into(),
+                uid: "0f1e2d3c".into(),
+                reason: Reason::Requested,
+                object: None,
+                at: "2026-02-10T10:00:00Z".parse().unwrap(),
+                version: "0.1.0".into(),
+            },
+            objects: BTreeMap::from([("wicapstack".to_owned(), vec![stack])]),
+            actions: vec![json!({"metadata": {"name": "a"}})],
+            events: vec![json!({"reason": "Drifted"})],
+            audit: vec![json!({"seq": 1})],
+            engine: json!({"version": "20.10"}),
+            containers: vec![ContainerInput {
+                service: "ui_1".into(),
+                name: "wicap-ui".into(),
+                inspect: json!({"Id": "c0ffee"}),
+                usage: json!({"memory": 1}),
+                log: log(&[
+                    ("INFO:     127.0.0.1:5 - \"GET /health HTTP/1.1\" 200 OK", false),
+                    ("Traceback (most recent call last):", true),
+                    ("  File \"a.py\", line 3, in f", true),
+                    ("ValueError: password=hunter2-quagmire", true),
+                    ("these are our own words", false),
+                ]),
+            }],
+            soaks: BTreeMap::from([("Night_1".to_owned(), vec![json!({"record": "finish"})])]),
+            history: Some(History { text: recording.to_string(), problems: vec![] }),
+            missing: vec![],
+        }
+    }
+
+    fn read(built: &Built) -> Pack {
+        Pack::read(&built.bytes[..]).unwrap()
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_bytes() {
+        assert_eq!(pack(inputs()).unwrap().bytes, pack(inputs()).unwrap().bytes);
+    }
+
+    #[test]
+    fn what_was_decided_and_said_is_found_again_from_the_pack_alone() {
+        let rerun = rerun(&read(&pack(inputs()).unwrap())).unwrap();
+        assert_eq!((rerun.decisions, rerun.records), (3, 3));
+        assert_eq!((rerun.differences, rerun.left_out), (vec![], vec![]));
+    }
+
+    #[test]
+    fn the_log_is_there_without_its_secret_and_judged_by_the_stacks_own_rules() {
+        let pack = read(&pack(inputs()).unwrap());
+        let place = "containers/ui_5f1/wicap-ui";
+        let log = String::from_utf8_lossy(pack.part(&format!("{place}/log.txt")).unwrap()).into_owned();
+        assert!(log.contains(" stderr ValueError: password=[redacted]") && !log.contains("hunter2"), "{log}");
+        let said: Vec<Classified> = pack.records(&format!("{place}/signatures.jsonl")).unwrap();
+        let shape: Vec<_> = said.iter().map(|c| (c.line, c.lines, c.rule.as_deref())).collect();
+        assert_eq!(shape, [(0, 1, Some("health-ok")), (1, 3, None), (4, 1, Some("own"))]);
+    }
+
+    #[test]
+    fn a_decision_or_a_signature_that_is_another_one_is_told() {
+        let built = pack(inputs()).unwrap();
+        for (path, from, to) in [
+            (DECIDED, "Wait", "Act"),
+            (DECIDED, "{\"at\":\"2026-01-01T20:00:10Z\"", "{\"at\":\"2026-01-01T20:00:11Z\""),
+            ("containers/ui_5f1/wicap-ui/signatures.jsonl", "\"rule\":\"own\"", "\"rule\":\"their\""),
+        ] {
+            let changed = repacked(&built, path, |text| {
+                assert!(text.contains(from), "{path}: {text}");
+                text.replacen(from, to, 1)
+            });
+            let rerun = rerun(&read(&changed)).unwrap();
+            assert_eq!(rerun.differences.len(), 1, "{path}: {rerun:?}");
+        }
+    }
+
+    #[test]
+    fn a_pack_without_a_history_says_that_nothing_was_decided_again() {
+        let mut inputs = inputs();
+        inputs.history = None;
+        let rerun = rerun(&read(&pack(inputs).unwrap())).unwrap();
+        assert_eq!((rerun.decisions, rerun.records, rerun.left_out.len()), (0, 3, 1));
+    }
+
+    #[test]
+    fn containers_whose_names_are_no_paths_are_left_out_and_told() {
+        let mut inputs = inputs();
+        let mut long = inputs.containers[0].clone();
+        long.name = "ü".repeat(90);
+        inputs.containers.push(long);
+        let pack = read(&pack(inputs).unwrap());
+        assert!(String::from_utf8_lossy(pack.part("missing.txt").unwrap()).contains("its name is no path"));
+    }
 }

@@ -31,3 +31,22 @@ pub(super) fn small() -> Built {
     builder.records("events.jsonl", [1, 2, 3], ENOUGH).unwrap();
     builder.finish().unwrap()
 }
+
+/// A pack that differs from another in the text of one part.
+pub(super) fn repacked(built: &Built, path: &str, change: impl Fn(&str) -> String) -> Built {
+    use super::manifest::Kind;
+    use super::reader::Pack;
+    let pack = Pack::read(&built.bytes[..]).unwrap();
+    let mut builder = Builder::new(pack.manifest().about.clone(), &keep).unwrap();
+    for entry in &pack.manifest().entries {
+        let text = String::from_utf8(pack.part(&entry.path).unwrap().to_vec()).unwrap();
+        let text = if entry.path == path { change(&text) } else { text };
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        match entry.kind {
+            Kind::Text => builder.text(&entry.path, text, ENOUGH).unwrap(),
+            Kind::Document => builder.document(&entry.path, &json(&text), ENOUGH).unwrap(),
+            Kind::Records => builder.records(&entry.path, text.lines().map(json), ENOUGH).unwrap(),
+        }
+    }
+    builder.finish().unwrap()
+}

@@ -90,7 +90,7 @@ impl Desk {
             let (data_dir, uid) = (data_dir.clone(), uid.clone());
             tokio::task::spawn_blocking(move || file::read(&data_dir, &uid)).await.ok().flatten()
         };
-        let rules = compiled(stack);
+        let rules = rules::of(stack);
         let (register, positions, known) = match kept {
             Some(kept) => (Register::restore(kept.register, rules), kept.positions, true),
             None => (Register::new(rules), Vec::new(), false),
@@ -139,15 +139,6 @@ impl Desk {
             let _ = ended.await;
         }
     }
-}
-
-/// The rules of a stack. Those that its validation has let through are sound; of others none is used.
-fn compiled(stack: &WicapStack) -> rules::Rules {
-    let logs = &stack.spec.logs;
-    rules::compiled(&logs.rule_sets, &logs.rules).unwrap_or_else(|error| {
-        tracing::warn!(stack = stack.name(), %error, "the stack's own rules cannot be used");
-        rules::compiled(&logs.rule_sets, &[]).unwrap_or_default()
-    })
 }
 
 /// What a follower has handed out.
@@ -220,7 +211,7 @@ impl Work {
     /// Follows the logs of these containers, and no others.
     fn see(&mut self, stack: WicapStack, containers: Vec<Followed>) {
         if stack.spec.logs != self.stack.spec.logs {
-            self.register.set_rules(compiled(&stack));
+            self.register.set_rules(rules::of(&stack));
         }
         self.stack = stack;
         let now = self.clock.now();

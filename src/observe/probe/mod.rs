@@ -24,11 +24,14 @@ pub use http::ask_http;
 pub use set::ProbeSet;
 pub use verdict::Verdict;
 
+use std::sync::Arc;
+
 use crate::api::stack::{Health, Probe, TcpSocket};
 use crate::api::{Time, after, elapsed};
 use crate::clock::Clock;
 use crate::observe::dial::{Connection, Dialer};
 use crate::observe::engine::{Container, Engine};
+use crate::signature::rules::Rules;
 use container::Log;
 use http::Get;
 
@@ -41,6 +44,8 @@ pub struct Asker {
     pub engine: Engine,
     /// Says which lines of a log are recent.
     pub clock: Clock,
+    /// Say what lines of a log are known by.
+    pub rules: Arc<Rules>,
 }
 
 /// The container that is asked about.
@@ -48,6 +53,8 @@ pub struct Asker {
 pub struct Subject {
     /// Its full id.
     pub id: String,
+    /// Its compose service.
+    pub service: String,
     /// From when on the lines of its log are of its present start; absent when they all are.
     pub log_from: Option<Time>,
     /// The engine's word for its health when it was last looked at. The engine tells of each change, which leads to a look.
@@ -62,7 +69,7 @@ impl Subject {
         // from the one to the other nothing runs.
         let log_from =
             container.finished_at.zip(container.started_at).map(|(end, start)| after(end, elapsed(end, start) / 2));
-        Self { id: container.id.clone(), log_from, health: container.health }
+        Self { id: container.id.clone(), service: container.service.clone(), log_from, health: container.health }
     }
 }
 
@@ -129,7 +136,7 @@ impl Question {
                 Attempt::within(self.timeout, asked, Attempt::unasked).await
             }
             Handler::Log(log) => {
-                let asked = log.ask(&asker.engine, subject, asker.clock.now());
+                let asked = log.ask(asker, subject);
                 Attempt::within(self.timeout, asked, Attempt::unasked).await
             }
             Handler::Unfit(why) => Attempt::unasked(why.clone()),

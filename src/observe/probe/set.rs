@@ -183,7 +183,7 @@ mod tests {
     /// Reaches the network, and no engine.
     fn asker() -> Asker {
         let engine = Engine::new("unix:///nonexistent/docker.sock").unwrap();
-        Asker { dialer: Dialer::kernel(), engine, clock: Clock::system() }
+        Asker { dialer: Dialer::kernel(), engine, clock: Clock::system(), rules: Arc::default() }
     }
 
     async fn woken(wake: &Notify) {

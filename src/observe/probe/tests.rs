@@ -208,8 +208,8 @@ async fn a_body_over_the_cap_is_not_looked_into() {
 #[tokio::test]
 async fn an_engine_that_is_away_says_nothing_of_the_service() {
     let engine = Engine::new("unix:///nonexistent/docker.sock").unwrap();
-    let asker = Asker { dialer: Dialer::kernel(), engine, clock: Clock::system() };
-    let subject = Subject { id: "0a1b".to_owned(), log_from: None, health: None };
+    let asker = Asker { dialer: Dialer::kernel(), engine, clock: Clock::system(), rules: Arc::default() };
+    let subject = Subject { id: "0a1b".to_owned(), service: "ui".to_owned(), log_from: None, health: None };
     for handler in [json!({"process": {"command": "x"}}), json!({"log": {"pattern": "x"}}), json!({"health": {}})] {
         let mut probe = handler.clone();
         probe["name"] = json!("p");

@@ -53,7 +53,7 @@ pub use rule::Rule;
 pub use set::{MAX_DOCUMENT, MAX_RULES, Set, VERSION};
 
 use crate::api::stack::logs::{CACHE_MOST, COMPILED_MOST};
-use crate::api::stack::{IssueRule, RuleSet};
+use crate::api::stack::{IssueRule, RuleSet, WicapStack};
 use crate::api::{Severity, Violation};
 use crate::signature::envelope::Record;
 use crate::signature::severity::severity;
@@ -105,6 +105,13 @@ pub fn compiled(sets: &[RuleSet], own: &[IssueRule]) -> Result<Rules, Violation>
     });
     let own = Set::of(own.to_vec()).map_err(|mut violations| violations.remove(0))?;
     Rules::new(&shipped.chain([own]).collect::<Vec<_>>())
+}
+
+/// The rules by which the logs of a stack are read. Its own are sound when its validation has let them through; else none of them is used.
+#[must_use]
+pub fn of(stack: &WicapStack) -> Rules {
+    let logs = &stack.spec.logs;
+    compiled(&logs.rule_sets, &logs.rules).or_else(|_| compiled(&logs.rule_sets, &[])).unwrap_or_default()
 }
 
 impl Default for Rules {

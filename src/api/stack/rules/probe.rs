@@ -180,8 +180,17 @@ fn validate_pointer(check: &mut Check, path: &str, pointer: &str) {
 }
 
 fn validate_log(check: &mut Check, path: &str, log: &LogLine) {
-    if let Err(why) = log.regex() {
-        check.that(false, format!("{path}.pattern"), quoted(&log.pattern), format!("a regular expression {why}"));
+    let given = match (&log.pattern, &log.signature) {
+        (None, None) => Some("neither pattern nor signature"),
+        (Some(_), Some(_)) => Some("both pattern and signature"),
+        _ => None,
+    };
+    check.that(given.is_none(), path, given.unwrap_or_default(), "one of them");
+    if let (Err(why), Some(pattern)) = (log.regex(), &log.pattern) {
+        check.that(false, format!("{path}.pattern"), quoted(pattern), format!("a regular expression {why}"));
+    }
+    if let Some(signature) = &log.signature {
+        check.text(&format!("{path}.signature"), signature, 63);
     }
     let within = log.within;
     check.positive(&format!("{path}.within"), within);
