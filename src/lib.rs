@@ -11,16 +11,16 @@
 //! - [`store`]: keys, typed access, watches, leader election, fenced transactions, over the etcd v3 API.
 //! - [`observe`]: what is true: containers, compose configuration, probes.
 //! - [`plan`]: pure decisions: drift, ladder, authorisation.
-//! - [`signature`]: log lines to records, templates and rates; pure.
+//! - [`signature`]: log lines to signatures, what is known of them, and what a person should know; pure.
 //! - [`soak`]: what a soak run records, and what follows from it: verdict and report.
 //! - [`act`]: the allowlisted actions and their verification.
-//! - [`audit`]: redaction of what is stored, logged or shown; whether the audit log is whole.
+//! - [`audit`]: redaction of what is stored, logged or shown; whether the audit log is whole; snapshot packs and replay.
 //! - [`clock`], [`dice`]: the one source of time and the one of chance, so that a test can hold both.
 //! - [`stop_file`]: an emergency stop that needs no store.
 //! - [`controllers`]: one file a reconciler.
 //! - [`cli`]: `wicapctl`, one file a verb.
 //!
-//! Imports run one way: api ← store, plan ← soak, observe, act, audit ← controllers ← the binaries.
+//! Imports run one way: api ← store, plan, signature ← soak, observe, act, audit ← controllers ← the binaries.
 
 pub mod act;
 pub mod api;

@@ -16,6 +16,7 @@ use support::{Daemon, Example, apply, available, connect, until, wicapctl};
 use wicap::api::incident::{Incident, IncidentPhase, SignalKind};
 use wicap::api::log_report::LogReport;
 use wicap::api::snapshot::{Snapshot, SnapshotPhase};
+use wicap::api::soak::{SoakPhase, SoakRun, Verdict};
 use wicap::api::stack::WicapStack;
 use wicap::store::{ListParams, Store};
 
@@ -237,4 +238,32 @@ async fn a_pack_that_is_asked_for_has_none_of_the_planted_secrets_in_it() {
     }
     let replayed = wicapctl(&case.url, &["replay", pack.to_str().unwrap()], "");
     assert_eq!(replayed.code, 0, "{}{}", replayed.out, replayed.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soak_fails_by_what_its_logs_say_and_leaves_a_pack() {
+    let case = Case::new("signals-soak", |_, _| {}).await;
+    let mut soak = case.example.soak(25);
+    soak["spec"]["samples"] = json!({"interval": "1s"});
+    soak["spec"]["criteria"]["expressions"] = json!([
+        {"name": "lost", "value": "signature('sql-flush-lost')", "max": 0},
+        {"name": "truncated", "value": "signature('queue-truncated')", "max": 0}]);
+    apply(&case.url, &[soak]);
+    until::<SoakRun>(&case.store, "soak", "soaking", |s| s.status.as_ref().is_some_and(|s| s.phase == SoakPhase::Soaking))
+        .await;
+    case.burst("flush-lost", "processor", 7);
+    let done = |s: &SoakRun| s.status.as_ref().is_some_and(|s| s.phase == SoakPhase::Completed);
+    let run = until::<SoakRun>(&case.store, "soak", "Completed", done).await;
+    let status = run.status.unwrap();
+    assert_eq!(status.verdict, Some(Verdict::Failed), "{:#?}", status.reasons);
+    let bad: Vec<&String> = status.reasons.iter().filter(|reason| !reason.starts_with("ok:")).collect();
+    assert_eq!(bad.len(), 1, "{:#?}", status.reasons);
+    assert!(bad[0].contains("signature('sql-flush-lost')") && bad[0].contains('7'), "{}", bad[0]);
+    let incidents = case.incidents().await;
+    assert!(incidents.iter().any(|i| i.spec.soak.as_deref() == Some("soak")), "{incidents:#?}");
+    let pack = case.pack_of("soakrun-soak").await;
+    let shown = wicapctl(&case.url, &["snapshot", "show", pack.to_str().unwrap()], "");
+    assert!(shown.out.contains("soaks/soak.jsonl") && shown.out.contains("soakrun/soak"), "{}", shown.out);
+    let again = wicapctl(&case.url, &["replay", pack.to_str().unwrap()], "");
+    assert_eq!(again.code, 0, "{}{}", again.out, again.err);
 }

@@ -131,7 +131,7 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     }
 
     // A sample a second, but for those of the seconds in which nothing ran: they are as many as the checks that were missed then, give or
-    // take the one on either side that was on its way. The last is of the very end.
+    // take the one on either side that was on its way, and on a busy machine those that were due while the one before was under way. The last is of the very end.
     let evidence = done.evidence.clone().unwrap();
     let records = std::fs::read_to_string(example.path().join("data/soaks").join(&uid).join("records.jsonl")).unwrap();
     let records = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -139,7 +139,7 @@ async fn a_run_whose_controllers_are_killed_in_every_phase_ends_as_one_that_nobo
     let (_, made, _, missed) = *counts.iter().find(|(n, ..)| *n == "dashboard").unwrap();
     println!("{} samples, {made} checks made and {missed} missed", samples.len());
     assert!(samples.is_sorted_by(|a, b| a < b) && samples.last() == Some(&u64::from(SECONDS)), "{samples:?}");
-    assert!((samples.len() as u64).abs_diff(u64::from(made)) <= 4, "{samples:?}");
+    assert!((samples.len() as u64).abs_diff(u64::from(made)) <= 8, "{samples:?}");
 
     // Each step once, by name, by result and by what the engine saw.
     let runs = action_runs(&store).await;

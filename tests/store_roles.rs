@@ -255,16 +255,18 @@ fn is_denied<T: std::fmt::Debug>(outcome: &Result<T, etcd_client::Error>) -> boo
 fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
     let mut all = vec![
         ("audit/intent/00000000000000000001", "operator audit"),
-        ("audit/control/00000000000000000001", "planner actuator session policy soak schedule audit gc"),
+        ("audit/control/00000000000000000001", "planner actuator session policy soak signals snapshot schedule audit gc"),
         ("audit-head/intent", "operator"),
-        ("audit-head/control", "planner actuator session policy soak schedule gc"),
-        ("events/wicapstack.a.0", "observer planner actuator session soak schedule"),
+        ("audit-head/control", "planner actuator session policy soak signals snapshot schedule gc"),
+        ("events/wicapstack.a.0", "observer planner actuator session soak signals snapshot schedule"),
         ("leader/observer.here", "observer"),
         ("leader/actuator.here", "actuator"),
         ("leader/planner", "planner"),
         ("leader/session", "session"),
         ("leader/policy", "policy"),
         ("leader/soak.here", "soak"),
+        ("leader/signals.here", "signals"),
+        ("leader/snapshot.here", "snapshot"),
         ("leader/schedule", "schedule"),
         ("leader/audit", "audit"),
         ("leader/gc", "gc"),
@@ -280,7 +282,9 @@ fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
         ("emergencystops.status/a", "gc"),
         ("soakruns.status/a", "soak gc"),
         ("scheduledsoaks.status/a", "schedule gc"),
-        ("incidents.status/a", "planner gc"),
+        ("incidents.status/a", "planner soak signals gc"),
+        ("logreports.status/a", "signals gc"),
+        ("snapshots.status/a", "snapshot gc"),
     ];
     assert_eq!(statuses.len(), kinds().len(), "a kind that is added is to say who writes it");
     all.extend(statuses);
@@ -289,7 +293,9 @@ fn territory() -> Vec<(String, BTreeSet<&'static str>)> {
         let who = match kind.plural {
             "actionruns" => "operator planner soak gc",
             "soakruns" => "operator schedule gc",
-            "incidents" => "operator planner gc",
+            "incidents" => "operator planner soak signals gc",
+            "logreports" => "operator signals gc",
+            "snapshots" => "operator snapshot gc",
             _ => "operator gc",
         };
         all.push((format!("{}/a", kind.plural), who));

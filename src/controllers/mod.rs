@@ -9,12 +9,14 @@
 //!   [`schedule`], [`audit`], [`gc`]: the reconcilers
 //! - [`local_stop`]: what is no reconciler: the stop file of this host, for everybody
 //! - [`owner`]: what is made for a stack goes with it
+//! - `incidents`: how what was decided of incidents is written
 //! - `runtime`: leadership, watches, queue, backoff: what they are all made of
 
 pub mod actuator;
 pub mod audit;
 mod backoff;
 pub mod gc;
+mod incidents;
 pub mod local_stop;
 pub mod observer;
 pub mod owner;

@@ -17,8 +17,8 @@ use kube::runtime::reflector::{self, ObjectRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::incidents;
 use super::owner::STACK_LABEL;
-use super::owner::belongs_to;
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::{ActionRun, ActionRunSpec};
@@ -27,14 +27,14 @@ use crate::api::session::ControlSession;
 use crate::api::soak::{EvidenceStatus, SoakPhase, SoakRun, SoakRunStatus, Verdict};
 use crate::api::stack::WicapStack;
 use crate::api::{API_VERSION, Object, Time, condition, elapsed, reason};
+use crate::signature::incident::Change;
 use crate::soak::course::{self, Move, Scene};
 use crate::soak::evidence::Evidence;
-use crate::soak::incident::{Change, changes, ended};
+use crate::soak::incident::{changes, ended};
 use crate::soak::journal;
 use crate::soak::judge::judge;
 use crate::soak::record::What;
 use crate::soak::schedule::progress;
-use crate::store::Error;
 use crate::store::election::Fence;
 use crate::store::events::{Recorder, Severity};
 use work::Work;
@@ -109,7 +109,7 @@ impl Soaks {
         let Some(uid) = run.meta().uid.clone().filter(|_| !is_completed(run)) else {
             self.forget();
             let now = self.context.store.clock().now();
-            self.write_incidents(run, ended(run, &self.incidents_of(&run.spec.stack), now)).await;
+            self.write_incidents(run, None, ended(run, &self.incidents_of(&run.spec.stack), now)).await;
             return Ok(Action::await_change());
         };
         let stack = self.stacks.get(&ObjectRef::new(&run.spec.stack));
@@ -189,13 +189,8 @@ impl Soaks {
         let due = work.send_out(run, stack, &self.context, &self.waker, now);
         self.tell(run, work, message, now).await?;
         if let Some(stack) = stack {
-            let mut changes = changes(run, stack, &work.evidence, &self.incidents_of(stack.name()), now);
-            for change in &mut changes {
-                if let Change::Open(incident) = change {
-                    belongs_to(stack, incident.meta_mut());
-                }
-            }
-            self.write_incidents(run, changes).await;
+            let changes = changes(run, stack, &work.evidence, &self.incidents_of(stack.name()), now);
+            self.write_incidents(run, Some(stack), changes).await;
         }
         let at = [until, due].into_iter().flatten().min();
         Ok(at.map_or_else(Action::await_change, |at| Action::requeue(elapsed(now, at))))
@@ -206,24 +201,10 @@ impl Soaks {
     }
 
     /// Calls for people when checks fail. A soak goes on when that cannot be written: the next look tries again.
-    async fn write_incidents(&self, run: &SoakRun, changes: Vec<Change>) {
+    async fn write_incidents(&self, run: &SoakRun, stack: Option<&WicapStack>, changes: Vec<Change>) {
         for change in changes {
-            let written = match change {
-                Change::Open(incident) => {
-                    let transaction = self.context.store.transaction().fence(&self.fence).create(incident.as_ref());
-                    match transaction {
-                        Ok(transaction) => transaction.commit().await.map(|_| ()),
-                        Err(error) => Err(error),
-                    }
-                }
-                Change::Follow(incident) => {
-                    self.context.store.api().replace_status(incident.as_ref(), Some(&self.fence)).await.map(|_| ())
-                }
-            };
-            match written {
-                // The cache lags behind.
-                Ok(()) | Err(Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. }) => {}
-                Err(error) => tracing::warn!(run = run.name(), %error, "an incident cannot be told"),
+            if let Err(error) = incidents::write(&self.context.store, &self.fence, stack, change).await {
+                tracing::warn!(run = run.name(), %error, "an incident cannot be told");
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::api::soak::{SoakPhase, SoakRun};
 use crate::api::stack::WicapStack;
 use crate::api::stack::naming::named;
 use crate::api::{Object, Severity, Time};
+use crate::signature::incident::Change;
 
 /// Results in a row that pass before a spell is over: one may be luck.
 const PASSES: usize = 3;
@@ -20,15 +21,6 @@ const SAMPLES: usize = 4;
 
 /// Why an incident is over whose run is.
 const ENDED: &str = "the soak has ended";
-
-/// What is to be written.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// An Incident to be created. Its status is told when it is there.
-    Open(Box<Incident>),
-    /// An Incident whose status is to be written.
-    Follow(Box<Incident>),
-}
 
 /// A spell of failures.
 struct Spell<'a> {

@@ -19,8 +19,8 @@ use crate::api::stack::WicapStack;
 use crate::api::{Object, Severity, Time, after, elapsed, reason};
 use crate::audit::redact::redact;
 use crate::clock::Clock;
-use crate::controllers::Context;
 use crate::controllers::owner::belongs_to;
+use crate::controllers::{Context, incidents};
 use crate::observe::engine::Container;
 use crate::observe::tail::{Budget, FIRST_LINES, FIRST_MINUTES, Item, Line, Output, Position, Start, follow};
 use crate::signature::incident::{Change, changes};
@@ -337,30 +337,21 @@ impl Work {
 
     async fn tell_incidents(&mut self, over: &[Alarm], now: Time) {
         let cached = self.caches.incidents.state();
-        let incidents: Vec<Incident> =
+        let known: Vec<Incident> =
             cached.iter().filter(|i| i.spec.stack == self.stack.name()).map(|i| i.as_ref().clone()).collect();
         let soak = soak_of(&self.stack, &self.caches.soaks, now);
-        for change in changes(&self.stack, self.register.alarms(), over, &incidents, soak.as_deref(), now) {
+        for change in changes(&self.stack, self.register.alarms(), over, &known, soak.as_deref(), now) {
             self.is_news = true;
-            let (written, opened) = match &change {
-                Change::Open(incident) => {
-                    let mut incident = incident.as_ref().clone();
-                    belongs_to(&self.stack, incident.meta_mut());
-                    (self.create(&incident).await, Some(incident))
-                }
-                Change::Follow(incident) => {
-                    (self.store.api().replace_status(incident.as_ref(), Some(&self.fence)).await.map(|_| ()), None)
-                }
+            let opened = match &change {
+                Change::Open(incident) => Some(incident.spec.clone()),
+                Change::Follow(_) => None,
             };
-            match (written, opened) {
-                (Ok(()), Some(incident)) => {
-                    let spec = &incident.spec;
+            match (incidents::write(&self.store, &self.fence, Some(&self.stack), change).await, opened) {
+                (Ok(true), Some(spec)) => {
                     let text = format!("{}: {} ({:?})", spec.service, spec.signature, spec.severity);
                     self.publish(events::Severity::Warning, reason::LOG_ALARM, text).await;
                 }
-                // The cache lags behind, or the incident changed meanwhile: the next tick decides again.
-                (Ok(()), None) | (Err(Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. }), _) => {
-                }
+                (Ok(_), _) => {}
                 (Err(error), _) => tracing::warn!(stack = self.stack.name(), %error, "an incident cannot be told"),
             }
         }

@@ -168,7 +168,9 @@ pub(super) async fn sample(
         async move { (service, engine.usage(&id).await, id) }
     });
     let mut measured = BTreeMap::new();
-    for (service, looked, id) in join_all(looks).await {
+    let reports = context.store.api::<LogReport>();
+    let (looked, report) = tokio::join!(join_all(looks), reports.get_opt(stack.name()));
+    for (service, looked, id) in looked {
         match looked {
             Ok(usage) => {
                 let now = Measured { at: clock.now(), usage };
@@ -178,7 +180,7 @@ pub(super) async fn sample(
             Err(error) => tracing::debug!(service, %error, "a container could not be measured"),
         }
     }
-    match context.store.api::<LogReport>().get_opt(stack.name()).await {
+    match report {
         Ok(report) => values.extend(report.and_then(|r| r.status).map(|status| said.values(&status)).unwrap_or_default()),
         Err(error) => tracing::debug!(stack = stack.name(), %error, "what the logs say is not known"),
     }
