@@ -51,6 +51,9 @@ const SIGNATURES_KEPT: usize = 1024;
 /// Alarms that are raised at once. More would tell nobody more: such a flood has one cause.
 const ALARMS_MOST: usize = 32;
 
+/// Words that two templates have in common before one that differs counts for nothing.
+const LIKE: usize = 3;
+
 /// Where a line comes from: lines of one source follow each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
@@ -231,11 +234,18 @@ impl Register {
             return;
         }
         let Some(kind) = reason(judged.severity, rule, event.map(|e| e.what)) else { return };
+        let template = || self.services.get(name).map_or_else(String::new, |s| s.miner.template(found.group));
+        let title = rule.and_then(|r| r.title.clone()).unwrap_or_else(template);
+        if rule.is_none()
+            && let Some(alarm) =
+                self.alarms.iter_mut().find(|a| a.service == name && a.rule.is_none() && is_like(&a.title, &title))
+        {
+            alarm.add(&id, judged.severity, at, &told);
+            return;
+        }
         if self.alarms.len() >= ALARMS_MOST {
             return;
         }
-        let template = || self.services.get(name).map_or_else(String::new, |s| s.miner.template(found.group));
-        let title = rule.and_then(|r| r.title.clone()).unwrap_or_else(template);
         let mut alarm = Alarm {
             service: name.to_owned(),
             kind,
@@ -293,6 +303,20 @@ fn is_of(alarm: &Alarm, rule: Option<&Rule>, id: &str) -> bool {
     }
 }
 
+/// Whether two templates differ in one word only, of several: most likely a value of which the miner has not seen enough yet to know.
+fn is_like(one: &str, other: &str) -> bool {
+    let (mut a, mut b) = (one.split_whitespace(), other.split_whitespace());
+    let (mut same, mut different) = (0, 0);
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return different <= 1 && same >= LIKE,
+            (Some(a), Some(b)) if a == b => same += 1,
+            (Some(_), Some(_)) => different += 1,
+            _ => return false,
+        }
+    }
+}
+
 /// A record as it is shown: its message, and where a trace follows, what failed.
 fn told(record: &Record) -> String {
     match &record.exception {
@@ -323,3 +347,6 @@ fn merge(service: &mut Service, into: Group, keys: &mut FxHashMap<Key, (String, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

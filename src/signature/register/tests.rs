@@ -1,0 +1,194 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::log_report::SignatureState;
+use crate::api::stack::RuleSet;
+use crate::plan::fixtures::at;
+use crate::signature::rules::compiled;
+
+const QUIET: Duration = Duration::from_secs(600);
+const LOST: &str = "2026-02-10 10:00:00 [ERROR] wicap.sql: Cannot flush: database connection failed";
+const UNKNOWN: &str = "2026-02-10 10:00:00 [ERROR] wicap.core: the flux compensator has come off its hinges";
+
+fn register() -> Register {
+    Register::new(compiled(&RuleSet::all(), &[]).unwrap())
+}
+
+fn source(service: &str) -> Source {
+    Source { service: service.into(), container: "c".into(), is_error: false }
+}
+
+/// Lines of the processor, a second apart, and then a look.
+fn told(register: &mut Register, lines: &[&str], from: i64) -> i64 {
+    let mut now = from;
+    for line in lines {
+        register.line(&source("processor"), line, at(now), at(now));
+        now += 1000;
+    }
+    register.tick(QUIET, at(now));
+    now
+}
+
+fn shape(register: &Register) -> Vec<(SignalKind, Option<&str>, u64)> {
+    register.alarms().iter().map(|a| (a.kind, a.rule.as_deref(), a.count)).collect()
+}
+
+#[test]
+fn what_a_rule_knows_is_one_alarm_however_many_signatures_and_lines_it_has() {
+    let mut register = register();
+    let lines = [
+        LOST,
+        "2026-02-10 10:00:00 [ERROR] wicap.sql: Cannot flush 12 rows to dbo.events: database connection failed",
+        LOST,
+    ];
+    told(&mut register, &lines, 0);
+    assert_eq!(shape(&register), [(SignalKind::KnownIssue, Some("sql-flush-lost"), 3)]);
+    let alarm = &register.alarms()[0];
+    assert!(alarm.remedy.is_some() && alarm.severity == Severity::Critical && alarm.samples.len() == 2, "{alarm:?}");
+}
+
+#[test]
+fn what_is_grave_and_new_is_an_alarm_and_what_is_usual_is_none() {
+    let mut register = register();
+    let usual = "2026-02-10 10:00:00 [INFO] wicap.core: all is well";
+    let access = "INFO:     127.0.0.1:5 - \"GET /fatal/error HTTP/1.1\" 200 OK";
+    told(&mut register, &[usual, access, UNKNOWN, UNKNOWN, usual], 0);
+    assert_eq!(shape(&register), [(SignalKind::NewSignature, None, 2)]);
+    assert_eq!(register.alarms()[0].title, "the flux compensator has come off its hinges");
+}
+
+#[test]
+fn the_lines_of_a_trace_are_one_record_and_its_class_is_told() {
+    let mut register = register();
+    let lines = [
+        "2026-02-10 10:00:00 [ERROR] wicap.core: the job has failed",
+        "Traceback (most recent call last):",
+        "  File \"a.py\", line 3, in f",
+        "ZeroDivisionError: division by zero",
+    ];
+    for line in lines {
+        register.line(&source("processor"), line, at(0), at(0));
+    }
+    register.tick(QUIET, at(499));
+    assert_eq!(shape(&register), [], "it may go on");
+    register.tick(QUIET, at(500));
+    assert_eq!(shape(&register), [(SignalKind::NewSignature, None, 1)]);
+    assert!(register.alarms()[0].samples[0].contains("ZeroDivisionError: division by zero"));
+}
+
+#[test]
+fn an_alarm_is_over_when_its_log_was_quiet_and_a_known_issue_raises_another() {
+    let mut register = register();
+    told(&mut register, &[LOST], 0);
+    register.flush(at(1500));
+    assert_eq!(register.tick(QUIET, at(599_999)), []);
+    let over = register.tick(QUIET, at(600_000));
+    assert_eq!((over.len(), register.alarms().len(), over[0].count), (1, 0, 1));
+    told(&mut register, &[LOST], 700_000);
+    register.flush(at(702_000));
+    assert_eq!((shape(&register).len(), register.alarms()[0].first), (1, at(700_000)));
+}
+
+#[test]
+fn lines_that_differ_in_one_name_are_one_alarm_before_the_miner_knows_it_for_a_value() {
+    let mut register = register();
+    let lines = ["anna", "berta", "carl", "dora"]
+        .map(|n| format!("2026-02-10 10:00:00 [ERROR] wicap.core: the quota of user {n} is used up"));
+    told(&mut register, &lines.each_ref().map(String::as_str), 0);
+    register.flush(at(9000));
+    assert_eq!(shape(&register), [(SignalKind::NewSignature, None, 4)]);
+    assert!(
+        !is_like("cannot read a", "cannot write b") && !is_like("failed a", "failed b") && is_like("a b c d", "a b c e")
+    );
+}
+
+#[test]
+fn a_warning_that_comes_far_more_often_than_usual_is_a_spike_and_news_are_not() {
+    let mut register = register();
+    let slow = "2026-02-10 10:00:00 [WARNING] wicap.core: the queue was slow";
+    let mut now = 0;
+    for _ in 0..120 {
+        register.line(&source("processor"), slow, at(now), at(now));
+        now += 60_000;
+        register.tick(QUIET, at(now));
+    }
+    assert_eq!(shape(&register), []);
+    for _ in 0..60 {
+        register.line(&source("processor"), slow, at(now), at(now));
+        now += 200;
+    }
+    register.tick(QUIET, at(now + 500));
+    assert_eq!(register.alarms().iter().map(|a| a.kind).collect::<Vec<_>>(), [SignalKind::Spike]);
+    let report = register.report(at(now + 500));
+    let signature = &report.signatures[0];
+    assert_eq!((signature.state, signature.count, signature.severity), (SignatureState::Spike, 180, Severity::Warning));
+    assert_eq!(signature.minutes.last(), Some(&1));
+}
+
+#[test]
+fn the_report_begins_with_what_is_gravest() {
+    let mut register = register();
+    let usual = "2026-02-10 10:00:00 [INFO] wicap.core: all is well";
+    told(&mut register, &[usual, usual, usual, UNKNOWN, LOST], 0);
+    register.flush(at(9000));
+    let report = register.report(at(9000));
+    let order: Vec<_> = report.signatures.iter().map(|s| (s.severity, s.count)).collect();
+    assert_eq!(order, [(Severity::Critical, 1), (Severity::Error, 1), (Severity::Info, 3)]);
+    assert_eq!((report.lines, report.known), (5, 3));
+}
+
+#[test]
+fn a_flood_of_failures_that_are_all_different_stays_within_its_bounds() {
+    let mut register = register();
+    let word = |n: usize| -> String {
+        (0..6).map(|i| char::from(b'a' + u8::try_from((n / 7_usize.pow(i)) % 7).unwrap())).collect()
+    };
+    for n in 0..5000 {
+        let line = format!("2026-02-10 10:00:00 [ERROR] wicap.core: {} {} {}", word(n), word(n * 31 + 7), word(n * 17 + 3));
+        register.line(&source("processor"), &line, at(1000), at(1000));
+    }
+    register.flush(at(2000));
+    let kept: usize = register.services.values().map(|s| s.entries.len()).sum();
+    assert!(kept <= SIGNATURES_KEPT && register.keys.len() == kept, "{kept} {}", register.keys.len());
+    assert_eq!(register.alarms().len(), ALARMS_MOST);
+    for n in 0..100 {
+        register.line(&source(&format!("s{n}")), UNKNOWN, at(3000), at(3000));
+    }
+    register.flush(at(4000));
+    assert_eq!((register.services.len(), register.unread), (SERVICES_MOST, 37));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn one_that_is_saved_and_restored_anywhere_goes_on_as_if_nothing_had_been_in_between(
+        lines in prop::collection::vec((0..8_usize, 0..3_usize, 1..90_i64), 1..80),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        const TEXTS: [&str; 8] = [
+            LOST, UNKNOWN, "2026-02-10 10:00:00 [INFO] wicap.core: all is well", "[WARN] low on ink: 12 %", "[WARN] low on ink: 7 %",
+            "{\"level\":\"error\",\"msg\":\"job 12 failed\"}", "panic: runtime error", "user anna was refused by the gate",
+        ];
+        let cut = cut.index(lines.len());
+        let (mut whole, mut parts) = (register(), register());
+        let mut now = 0;
+        for (n, (text, service, seconds)) in lines.iter().enumerate() {
+            now += seconds * 1000;
+            let service = source(&format!("s{service}"));
+            for register in [&mut whole, &mut parts] {
+                register.line(&service, TEXTS[*text], at(now), at(now));
+                register.tick(QUIET, at(now));
+            }
+            if n == cut {
+                // What is open is closed on both sides: a record is not what this is about.
+                whole.flush(at(now));
+                let text = serde_json::to_string(&parts.save(at(now))).unwrap();
+                parts = Register::restore(serde_json::from_str(&text).unwrap(), compiled(&RuleSet::all(), &[]).unwrap());
+            }
+        }
+        whole.flush(at(now));
+        parts.flush(at(now));
+        prop_assert_eq!(whole.alarms(), parts.alarms());
+        prop_assert_eq!(whole.report(at(now)), parts.report(at(now)));
+    }
+}
