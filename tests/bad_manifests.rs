@@ -210,7 +210,7 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
             "a kind of somebody else's",
             stack(|d| d["kind"] = json!("Pod")),
             "kind: found \"Pod\", expected one of WicapStack, ControlSession, ControlPolicy, Elevation, ActionRun, \
-             Approval, EmergencyStop, SoakRun, ScheduledSoak, Incident",
+             Approval, EmergencyStop, SoakRun, ScheduledSoak, Incident, LogReport, Snapshot",
         ),
         (
             "half of a JSON text",

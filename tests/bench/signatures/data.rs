@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A set of lines with their true groups.
+#[derive(Clone)]
 pub struct Labelled {
     /// Name of the set.
     pub name: String,
@@ -17,6 +18,11 @@ pub struct Labelled {
 /// Where a set is.
 pub fn file(root: &Path, name: &str) -> PathBuf {
     root.join(name).join(format!("{name}_2k.log_structured.csv"))
+}
+
+/// Where the lines of a set are as they were logged, if they are there.
+pub fn raw_file(root: &Path, name: &str) -> PathBuf {
+    root.join(name).join(format!("{name}_2k.log"))
 }
 
 /// Reads `<root>/<name>/<name>_2k.log_structured.csv`. Fails when the file cannot be read or lacks a column.

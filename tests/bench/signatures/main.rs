@@ -1,22 +1,30 @@
-//! Measures the miner of templates: grouping on labelled and made-up sets beside Drain, throughput, memory under attack.
+//! Measures what becomes of log lines: grouping on labelled and made-up sets beside Drain, throughput beside other miners, memory under
+//! attack, and how well spikes are told from noise.
 //!
 //! ```text
 //! accuracy DIR             table of grouping accuracy (LogPAI's GA) and F1 of pairs
 //! wrong DIR SET            what is wrong in one set
-//! throughput DIR           lines a second on one core
+//! throughput DIR [PEER…]   lines a second on one core, beside other miners: commands that get a file of lines and a time
 //! orders DIR               how far ids depend on the order of lines
 //! flood [LINES [WORDS]]    memory under a stream of lines that are all different
+//! spikes [chosen]          spikes in made-up series beside two simple rules, on seeds that no constant was chosen with, or on those
 //! ```
 //!
-//! DIR has a directory for each set, and in it `SET_2k.log_structured.csv` with the columns Content and EventId.
+//! DIR has a directory for each set, and in it `SET_2k.log_structured.csv` with the columns Content and EventId. If `SET_2k.log` is
+//! beside it, the raw lines are read from there, else they are made of the messages.
 #![forbid(unsafe_code)]
 
+mod chance;
 mod data;
 mod drain;
 mod flood;
 mod orders;
 mod score;
+mod series;
+mod simple;
 mod speed;
+mod spikes;
+mod steady;
 mod synth;
 mod synth_sets;
 mod wrong;
@@ -35,7 +43,7 @@ fn main() -> ExitCode {
     let number = |at: usize| words.get(at).and_then(|number| number.parse().ok());
     let done = match words[..] {
         ["accuracy", root] => real(root).map(|sets| table(&sets)),
-        ["throughput", root] => real(root).map(|sets| speed::print(&sets)),
+        ["throughput", root, ref peers @ ..] => real(root).and_then(|sets| speed::print(Path::new(root), &sets, peers)),
         ["orders", root] => real(root).map(|sets| orders::print(&sets)),
         ["wrong", root, name] => real(root).map(|sets| {
             for set in sets.iter().chain(&synth_sets::all()).filter(|set| set.name == name) {
@@ -46,8 +54,16 @@ fn main() -> ExitCode {
             flood::print(number(1).unwrap_or(10_000_000), number(2).unwrap_or(0));
             Ok(())
         }
+        ["spikes"] => {
+            spikes::print(false);
+            Ok(())
+        }
+        ["spikes", "chosen"] => {
+            spikes::print(true);
+            Ok(())
+        }
         _ => Err(std::io::Error::other(
-            "expected accuracy DIR, wrong DIR SET, throughput DIR, orders DIR, or flood [LINES [WORDS]]",
+            "expected accuracy DIR, wrong DIR SET, throughput DIR [PEER…], orders DIR, flood [LINES [WORDS]], or spikes [chosen]",
         )),
     };
     match done {
