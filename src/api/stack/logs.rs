@@ -20,7 +20,7 @@ pub struct Logs {
     /// The sets of rules that come with the program and are to be used, those of a later one before those of an earlier one.
     #[serde(default = "RuleSet::all")]
     pub rule_sets: Vec<RuleSet>,
-    /// What else is known of lines. A rule with the name of one of a set takes its place. At most [`RULES_MOST`].
+    /// What else is known of lines. A rule with the name of one of a set takes its place. At most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<IssueRule>,
     /// An incident that was opened because of lines is over when none has come for so long: from a second to a day.

@@ -1,9 +1,9 @@
 //! What was decided, decided again: recordings of what happened to a stack, and what the planner makes of them.
 //!
 //! # Layout
-//! - [`file`]: a recording, read strictly
+//! - [`mod@file`]: a recording, read strictly
 //! - [`record`]: a stack's history as a recording; `past`: what bears on the stack, revision by revision
-//! - [`line`]: what is told of a moment
+//! - [`mod@line`]: what is told of a moment
 
 pub mod file;
 pub mod line;

@@ -11,13 +11,13 @@
 //!
 //! 1. An access line is as grave as its status: 5xx is an Error, 4xx a Warning, all else Info, whatever words the path
 //!    holds. What a path holds is for the client to choose.
-//! 2. An exception that nobody logged ([`fault`]) is an Error, and Critical if the program or its memory is known to be
+//! 2. An exception that nobody logged (`fault`) is an Error, and Critical if the program or its memory is known to be
 //!    gone with it. One that was logged is as grave as the level says: a trace at info and below is at most a Warning, a
 //!    class without a trace is nothing there, and a class of lost memory lifts an error to Critical and a warning to Error.
 //! 3. A status that another line names: 5xx is an Error, 4xx a Warning.
 //! 4. A level: fatal is Critical, error is Error, warning is Warning, all else Info. What is fatal to one connection
 //!    only is an Error.
-//! 5. Words of the message ([`words`]).
+//! 5. Words of the message (`words`).
 //!
 //! Noise is never found here: only a rule can say that something is not worth a look.
 
