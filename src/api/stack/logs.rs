@@ -158,10 +158,10 @@ pub struct LineMatch {
     pub services: Vec<String>,
 }
 
-/// How grave a line says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// How grave a line says it is, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum LogLevel {
-    /// The finest grain.
+    /// The finest grain, for following a program step by step.
     Trace,
     /// For the people who write the program.
     Debug,
@@ -173,7 +173,7 @@ pub enum LogLevel {
     Warn,
     /// Some work failed.
     Error,
-    /// The program cannot go on.
+    /// The program or the whole machine cannot go on. Also "critical", "alert", "emergency" and "panic".
     Fatal,
 }
 

@@ -13,10 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::file::{self, Kept, VERSION};
 use super::soak_of;
 use crate::api::incident::Incident;
-use crate::api::log_report::{LogReport, LogReportSpec, LogReportStatus, SignatureState, UnreadableLog};
+use crate::api::log_report::{LogReport, LogReportSpec, UnreadableLog};
 use crate::api::soak::SoakRun;
 use crate::api::stack::WicapStack;
-use crate::api::{Object, Severity, Time, after, elapsed, reason};
+use crate::api::{Object, Time, after, elapsed, reason};
 use crate::audit::redact::redact;
 use crate::clock::Clock;
 use crate::controllers::owner::belongs_to;
@@ -25,6 +25,7 @@ use crate::observe::engine::Container;
 use crate::observe::tail::{Budget, FIRST_LINES, FIRST_MINUTES, Item, Line, Output, Position, Start, follow};
 use crate::signature::incident::{Change, changes};
 use crate::signature::register::alarm::Alarm;
+use crate::signature::register::report::is_worth_telling;
 use crate::signature::register::{Register, Source};
 use crate::signature::rules;
 use crate::store::election::Fence;
@@ -225,6 +226,8 @@ impl Work {
                 self.end(&follower.followed, now);
             }
         }
+        // Of what was removed while nobody ran, nothing more comes.
+        self.positions.retain(|id, _| there.contains(id.as_str()) || self.followers.contains_key(id));
         let is_first = self.followers.is_empty() && !self.known;
         for followed in containers {
             match self.followers.get_mut(&followed.id) {
@@ -417,17 +420,4 @@ impl Work {
             self.recorder.publish(&self.stack, severity, reason, &text).await;
         }
     }
-}
-
-/// Whether a report has something that a person would want to see at once.
-fn is_worth_telling(before: &LogReportStatus, next: &LogReportStatus) -> bool {
-    let of_note = |status: &LogReportStatus| -> Vec<(String, SignatureState, Severity)> {
-        let signatures = status.signatures.iter();
-        let of_note = signatures.filter(|s| s.severity >= Severity::Warning || s.state != SignatureState::Steady);
-        of_note.map(|s| (s.id.clone(), s.state, s.severity)).collect()
-    };
-    before.reported_at.is_none()
-        || before.dropped != next.dropped
-        || before.unreadable != next.unreadable
-        || of_note(before) != of_note(next)
 }

@@ -1,11 +1,10 @@
 //! What a snapshot asks of the engine: everything, once.
 
 use bollard::container::LogOutput;
-use bollard::query_parameters::LogsOptionsBuilder;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::{Engine, EngineError, READ_TIMEOUT, check_id};
+use super::{Asked, Engine, EngineError, READ_TIMEOUT, check_id};
 use crate::api::Time;
 
 /// Most bytes of a log that are read for a snapshot.
@@ -59,13 +58,10 @@ impl Engine {
     /// # Errors
     /// Any [`EngineError`] of a call that reads; a logging driver that cannot be read is refused or fails.
     pub async fn last_lines(&self, id: &str, count: usize) -> Result<Vec<Logged>, EngineError> {
-        check_id(id)?;
-        let client = self.client().await?;
-        let options =
-            LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).tail(&count.to_string()).build();
+        let last = Some(u32::try_from(count).unwrap_or(u32::MAX));
         let mut lines = Vec::new();
         let reading = async {
-            let mut stream = std::pin::pin!(client.logs(id, Some(options)));
+            let mut stream = std::pin::pin!(self.logs(id, Asked { since: None, last, follow: false }));
             let mut bytes = 0;
             while bytes < LOG_BYTES
                 && let Some(output) = stream.next().await
@@ -76,9 +72,9 @@ impl Engine {
                 bytes += message.len();
                 lines.extend(String::from_utf8_lossy(&message).lines().map(|line| logged(line, is_error)));
             }
-            Ok(())
+            Ok::<_, EngineError>(())
         };
-        self.within(READ_TIMEOUT, reading).await?;
+        tokio::time::timeout(READ_TIMEOUT, reading).await.map_err(|_| EngineError::Timeout { after: READ_TIMEOUT })??;
         Ok(lines)
     }
 }

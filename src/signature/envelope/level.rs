@@ -3,24 +3,7 @@
 //! Programs name levels with words or with numbers. The words are the same everywhere, the numbers are not: 20 is INFO
 //! to Python and DEBUG to pino. So each scale of numbers has its own function, and the caller says which one it means.
 
-/// How grave a line says it is, from the least to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// The finest grain, for following a program step by step.
-    Trace,
-    /// For the people who write the program.
-    Debug,
-    /// The usual course of things.
-    Info,
-    /// Usual, but worth reading.
-    Notice,
-    /// Something is off, the work goes on.
-    Warn,
-    /// Some work failed.
-    Error,
-    /// The program or the whole machine cannot go on. Also "critical", "alert", "emergency" and "panic".
-    Fatal,
-}
+pub use crate::api::stack::LogLevel as Level;
 
 /// The longest word that names a level: "information".
 const LONGEST_WORD: usize = 11;

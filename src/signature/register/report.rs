@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::entry::Entry;
 use super::{NEW, Register, Service};
 use crate::api::log_report::{LogReportStatus, MINUTES, SIGNATURES_MOST, SignatureState, SignatureStatus};
-use crate::api::{Time, elapsed};
+use crate::api::{Severity, Time, elapsed};
 use crate::signature::mine::Group;
 use crate::signature::rates::Key;
 
@@ -69,4 +69,18 @@ impl Register {
         };
         (1..=MINUTES).rev().map(at).collect()
     }
+}
+
+/// Whether a report has something that a person would want to see at once.
+#[must_use]
+pub fn is_worth_telling(before: &LogReportStatus, next: &LogReportStatus) -> bool {
+    let of_note = |status: &LogReportStatus| -> Vec<(String, SignatureState, Severity)> {
+        let signatures = status.signatures.iter();
+        let of_note = signatures.filter(|s| s.severity >= Severity::Warning || s.state != SignatureState::Steady);
+        of_note.map(|s| (s.id.clone(), s.state, s.severity)).collect()
+    };
+    before.reported_at.is_none()
+        || before.dropped != next.dropped
+        || before.unreadable != next.unreadable
+        || of_note(before) != of_note(next)
 }

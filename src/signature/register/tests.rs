@@ -135,6 +135,12 @@ fn the_report_begins_with_what_is_gravest() {
     let order: Vec<_> = report.signatures.iter().map(|s| (s.severity, s.count)).collect();
     assert_eq!(order, [(Severity::Critical, 1), (Severity::Error, 1), (Severity::Info, 3)]);
     assert_eq!((report.lines, report.known), (5, 3));
+    told(&mut register, &[usual, LOST], 10_000);
+    register.flush(at(13_000));
+    assert!(!report::is_worth_telling(&report, &register.report(at(13_000))), "more of the same");
+    told(&mut register, &["2026-02-10 10:00:00 [WARNING] wicap.core: the queue was slow"], 20_000);
+    register.flush(at(22_000));
+    assert!(report::is_worth_telling(&report, &register.report(at(22_000))), "a warning that was not there");
 }
 
 #[test]

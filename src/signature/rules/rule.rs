@@ -4,8 +4,7 @@ use regex::bytes::Regex;
 
 use crate::api::Severity;
 use crate::api::action::ActionKind;
-use crate::api::stack::{IssueRule, LineMatch, LogLevel};
-use crate::signature::envelope::Level;
+use crate::api::stack::{IssueRule, LineMatch};
 use crate::signature::rules::text::Event;
 use crate::signature::severity::class;
 
@@ -24,8 +23,6 @@ pub struct Rule {
     pub action: Option<ActionKind>,
     /// What it goes by.
     parts: LineMatch,
-    /// The level of `parts`.
-    level: Option<Level>,
     /// The pattern of `parts`.
     regex: Option<Regex>,
 }
@@ -40,7 +37,6 @@ impl Rule {
             severity: written.severity.unwrap_or(Severity::Noise),
             remedy: written.remedy,
             action: written.action,
-            level: parts.level.map(level),
             // It was compiled when it was checked.
             regex: parts.regex().ok().flatten(),
             parts,
@@ -66,7 +62,7 @@ impl Rule {
         let parts = &self.parts;
         let facts = event.record.facts();
         let found = |wanted: &String| event.texts().any(|text| text.contains(wanted.as_str()));
-        self.level.is_none_or(|least| facts.level >= Some(least))
+        parts.level.is_none_or(|least| facts.level >= Some(least))
             && parts.status.is_none_or(|span| facts.status.is_some_and(|status| (span.from..=span.to).contains(&status)))
             && (parts.services.is_empty() || parts.services.iter().any(|name| name == event.service))
             && parts.logger.as_deref().is_none_or(|name| event.record.line.logger.as_deref().is_some_and(|l| is_of(l, name)))
@@ -80,19 +76,6 @@ impl Rule {
     /// Whether it goes by what is written.
     fn looks_for_text(&self) -> bool {
         !self.heralds().is_empty() || self.regex.is_some()
-    }
-}
-
-/// The level that is meant.
-fn level(written: LogLevel) -> Level {
-    match written {
-        LogLevel::Trace => Level::Trace,
-        LogLevel::Debug => Level::Debug,
-        LogLevel::Info => Level::Info,
-        LogLevel::Notice => Level::Notice,
-        LogLevel::Warn => Level::Warn,
-        LogLevel::Error => Level::Error,
-        LogLevel::Fatal => Level::Fatal,
     }
 }
 
