@@ -72,6 +72,39 @@ pub struct IncidentSpec {
     pub by: Option<String>,
 }
 
+/// The longest signature, in characters, that an incident is opened with: a line in a list.
+const SIGNATURE: usize = 120;
+
+impl IncidentSpec {
+    /// One about this and no more; whoever opens it fills in what else is known. `signature` is cut where it may be no longer.
+    #[must_use]
+    pub fn about(
+        stack: &str,
+        service: &str,
+        kind: impl Into<IncidentKind>,
+        episode: i64,
+        signature: &str,
+        severity: Severity,
+    ) -> Self {
+        Self {
+            stack: stack.to_owned(),
+            service: service.to_owned(),
+            kind: kind.into(),
+            episode,
+            signature: signature.chars().take(SIGNATURE).collect(),
+            severity,
+            since: None,
+            signature_id: None,
+            rule: None,
+            remedy: None,
+            suggested_action: None,
+            soak: None,
+            acknowledged: false,
+            by: None,
+        }
+    }
+}
+
 /// What an incident is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -244,22 +277,7 @@ mod tests {
     use super::*;
 
     fn incident() -> Incident {
-        let spec = IncidentSpec {
-            stack: "wicap".into(),
-            service: "ui".into(),
-            kind: DriftKind::NotRunning.into(),
-            episode: 1,
-            signature: "exited with code 1".into(),
-            severity: Severity::Critical,
-            since: None,
-            signature_id: None,
-            rule: None,
-            remedy: None,
-            suggested_action: None,
-            soak: None,
-            acknowledged: false,
-            by: None,
-        };
+        let spec = IncidentSpec::about("wicap", "ui", DriftKind::NotRunning, 1, "exited with code 1", Severity::Critical);
         Incident::new("a", spec)
     }
 

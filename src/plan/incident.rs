@@ -16,9 +16,6 @@ use crate::api::{Object, Time, elapsed};
 /// which etcd takes 128 operations; the others have their turn in the next plan.
 pub(super) const MOST: usize = 8;
 
-/// The longest signature, in characters: a line in a list.
-const SIGNATURE: usize = 120;
-
 /// An Incident to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opened {
@@ -40,22 +37,8 @@ pub struct Followed {
 /// The incident of an episode of a service.
 pub(super) fn open(stack: &WicapStack, drift: &Drift, episode: i64) -> Opened {
     let name = incident_name(stack, &drift.service, drift.kind, episode);
-    let spec = IncidentSpec {
-        stack: stack.name().to_owned(),
-        service: drift.service.clone(),
-        kind: drift.kind.into(),
-        episode,
-        signature: format!("{:?}: {}", drift.kind, drift.evidence).chars().take(SIGNATURE).collect(),
-        severity: drift.severity,
-        since: None,
-        signature_id: None,
-        rule: None,
-        remedy: None,
-        suggested_action: None,
-        soak: None,
-        acknowledged: false,
-        by: None,
-    };
+    let signature = format!("{:?}: {}", drift.kind, drift.evidence);
+    let spec = IncidentSpec::about(stack.name(), &drift.service, drift.kind, episode, &signature, drift.severity);
     Opened { name, spec }
 }
 

@@ -275,20 +275,8 @@ prop_compose! {
         let soaks = claims.iter().map(|c| soak(claim(c))).collect();
         let incidents = acknowledged.iter().enumerate().map(|(n, (service, acknowledged, told))| {
             let spec = IncidentSpec {
-                stack: "wicap".into(),
-                service: NAMES[*service].into(),
-                kind: DriftKind::NotRunning.into(),
-                episode: 1,
-                signature: "s".into(),
-                severity: crate::api::Severity::Critical,
-                since: None,
-        signature_id: None,
-                rule: None,
-                remedy: None,
-                suggested_action: None,
-                soak: None,
                 acknowledged: *acknowledged,
-                by: None,
+                ..IncidentSpec::about("wicap", NAMES[*service], DriftKind::NotRunning, 1, "s", crate::api::Severity::Critical)
             };
             let mut incident = Incident::new(&format!("i{n}"), spec);
             incident.status = told.then(IncidentStatus::default);

@@ -18,9 +18,6 @@ const FOLLOW: Duration = Duration::from_secs(60);
 /// How long after it was opened an incident's status follows each look: the first seconds tell how bad it is.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// The longest signature, in characters: a line in a list.
-const SIGNATURE: usize = 120;
-
 /// What is to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -116,20 +113,13 @@ fn open(stack: &WicapStack, alarm: &Alarm, incidents: &[&Incident], soak: Option
     };
     let episode = incidents.iter().filter(same).map(|i| i.spec.episode).max().unwrap_or(0).saturating_add(1);
     let spec = IncidentSpec {
-        stack: stack.name().to_owned(),
-        service: alarm.service.clone(),
-        kind: alarm.kind.into(),
-        episode,
-        signature: alarm.title.chars().take(SIGNATURE).collect(),
-        severity: alarm.severity,
         since: Some(alarm.first),
         signature_id: Some(id.to_owned()),
         rule: alarm.rule.clone(),
         remedy: alarm.remedy.clone(),
         suggested_action: alarm.action,
         soak: soak.map(str::to_owned),
-        acknowledged: false,
-        by: None,
+        ..IncidentSpec::about(stack.name(), &alarm.service, alarm.kind, episode, &alarm.title, alarm.severity)
     };
     Incident::new(&named(stack, &alarm.service, &what, &episode.to_string()), spec)
 }

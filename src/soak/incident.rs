@@ -13,9 +13,6 @@ use crate::signature::incident::Change;
 /// Results in a row that pass before a spell is over: one may be luck.
 const PASSES: usize = 3;
 
-/// The longest signature, in characters: a line in a list.
-const SIGNATURE: usize = 120;
-
 /// Messages of failures that are kept.
 const SAMPLES: usize = 4;
 
@@ -117,21 +114,11 @@ pub fn ended(run: &SoakRun, incidents: &[Incident], now: Time) -> Vec<Change> {
 fn open(run: &SoakRun, stack: &WicapStack, check: &str, spell: &Spell<'_>) -> Incident {
     let first = spell.failures.first();
     let said = first.and_then(|entry| entry.message.clone()).unwrap_or_default();
+    let signature = format!("check {check}: {said}");
     let spec = IncidentSpec {
-        stack: stack.name().to_owned(),
-        service: check.to_owned(),
-        kind: SignalKind::CheckFailed.into(),
-        episode: spell.number,
-        signature: format!("check {check}: {said}").chars().take(SIGNATURE).collect(),
-        severity: Severity::Error,
         since: spell.since(),
-        signature_id: None,
-        rule: None,
-        remedy: None,
-        suggested_action: None,
         soak: Some(run.name().to_owned()),
-        acknowledged: false,
-        by: None,
+        ..IncidentSpec::about(stack.name(), check, SignalKind::CheckFailed, spell.number, &signature, Severity::Error)
     };
     let uid: String = run.metadata.uid.iter().flat_map(|uid| uid.chars()).take(8).collect();
     Incident::new(&named(stack, check, &format!("check-failed-{uid}"), &spell.number.to_string()), spec)
