@@ -6,6 +6,7 @@
 
 mod cache;
 mod config;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

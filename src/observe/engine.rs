@@ -4,6 +4,7 @@
 //! engine that was upgraded or moved is met afresh. Every call has a time limit. An error says whether the call can have had
 //! an effect: [`EngineError::is_ambiguous`].
 
+mod about;
 mod containers;
 mod error;
 mod events;
@@ -30,6 +31,7 @@ use tokio::io::DuplexStream;
 
 use crate::clock::Clock;
 
+pub use about::{About, EngineClock};
 pub use containers::Look;
 pub use error::EngineError;
 use error::translate;

@@ -20,11 +20,12 @@
 //! - [`election`]: who leads, by lease
 //! - [`audit`]: a record of every change, in its transaction
 //! - [`roles`]: who may write what, as ranges of keys; [`access`]: makes an etcd's roles be that
-//! - [`events`]: Events with counts
+//! - [`events`]: Events with counts; [`feed`]: those of all objects, as they come
+//! - [`health`]: how the store is, and who leads
 //! - [`backup`]: a snapshot of all that a store holds, in a file
 //! - [`copy`]: all objects from one store into another
 //! - [`embedded`]: the store itself, when there is no etcd
-//! - `keys`, `codec`, `selector`, [`url`], [`error`]: the small parts
+//! - `keys`, `codec`, `selector`, [`url`], [`tls`], [`error`]: the small parts
 
 pub mod access;
 pub mod api;
@@ -36,10 +37,13 @@ pub mod election;
 pub mod embedded;
 pub mod error;
 pub mod events;
+pub mod feed;
+pub mod health;
 pub mod history;
 mod keys;
 pub mod roles;
-mod selector;
+pub(crate) mod selector;
+pub mod tls;
 pub mod transaction;
 pub mod url;
 pub mod watch;
@@ -49,7 +53,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, KvClient, TlsOptions, WatchClient};
+use etcd_client::{Client, ConnectOptions, KvClient, WatchClient};
 use hyper_util::rt::TokioIo;
 use rustix::process::geteuid;
 use tokio::sync::Mutex;
@@ -58,6 +62,7 @@ use tonic::transport::Endpoint;
 pub use api::{Api, DeleteParams, List, ListParams, Patch};
 use audit::{Actor, Proof};
 pub use error::Error;
+pub use tls::Tls;
 pub use transaction::Transaction;
 pub use url::StoreUrl;
 pub use watch::WatchParams;
@@ -103,6 +108,14 @@ impl Store {
     /// # Errors
     /// [`Error::BadRequest`] when the address or a certificate cannot be used.
     pub async fn connect(url: &StoreUrl, clock: Clock) -> Result<Self, Error> {
+        Self::connect_with(url, &Tls::from_environment(|name| std::env::var_os(name)), clock).await
+    }
+
+    /// The same, with these files for `https`.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub async fn connect_with(url: &StoreUrl, tls: &Tls, clock: Clock) -> Result<Self, Error> {
         let unusable = |e: &dyn std::fmt::Display| Error::BadRequest {
             what: "store URL",
             found: format!("{url}: {e}"),
@@ -130,7 +143,7 @@ impl Store {
             }
             Place::Tcp(hosts) => {
                 let options = if hosts.iter().any(|h| h.starts_with("https://")) {
-                    options.with_tls(tls_options().map_err(|e| unusable(&e))?)
+                    options.with_tls(tls.options().map_err(|e| unusable(&e))?)
                 } else {
                     options
                 };
@@ -264,23 +277,5 @@ fn innermost(error: &etcd_client::Error) -> String {
     match at.downcast_ref::<tonic::Status>() {
         Some(status) => status.message().to_owned(),
         None => at.to_string(),
-    }
-}
-
-fn tls_options() -> Result<TlsOptions, String> {
-    let file = |variable: &str| -> Result<Option<Vec<u8>>, String> {
-        match std::env::var_os(variable) {
-            None => Ok(None),
-            Some(path) => std::fs::read(&path).map(Some).map_err(|e| format!("{variable}={}: {e}", path.display())),
-        }
-    };
-    let mut tls = TlsOptions::new();
-    if let Some(authority) = file("WICAP_STORE_CACERT")? {
-        tls = tls.ca_certificate(Certificate::from_pem(authority));
-    }
-    match (file("WICAP_STORE_CERT")?, file("WICAP_STORE_KEY")?) {
-        (Some(cert), Some(key)) => Ok(tls.identity(Identity::from_pem(cert, key))),
-        (None, None) => Ok(tls),
-        _ => Err("WICAP_STORE_CERT and WICAP_STORE_KEY are given together or not at all".to_owned()),
     }
 }
