@@ -78,7 +78,8 @@ pub fn kinds() -> Vec<KindInfo> {
 #[must_use]
 pub fn find(word: &str) -> Option<KindInfo> {
     let word = word.to_ascii_lowercase();
-    let word = word.strip_suffix(".wicap.dev").unwrap_or(&word);
+    // As kubectl: also PLURAL.GROUP and PLURAL.VERSION.GROUP.
+    let word = word.strip_suffix(".wicap.dev").map_or(&*word, |rest| rest.strip_suffix(".v1alpha1").unwrap_or(rest));
     kinds().into_iter().find(|k| k.plural == word || k.kind.eq_ignore_ascii_case(word) || k.short_names.contains(&word))
 }
 
@@ -99,7 +100,10 @@ mod tests {
     #[test]
     fn every_word_of_the_design_means_its_kind() {
         for (words, kind) in [
-            ("wicapstacks wicapstack stack stacks ws WicapStack wicapstacks.wicap.dev", "WicapStack"),
+            (
+                "wicapstacks wicapstack stack stacks ws WicapStack wicapstacks.wicap.dev wicapstacks.v1alpha1.wicap.dev",
+                "WicapStack",
+            ),
             ("soakruns soakrun soak soaks sr", "SoakRun"),
             ("controlsessions session sessions cs", "ControlSession"),
             ("controlpolicies policy policies cp", "ControlPolicy"),

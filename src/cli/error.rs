@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::hint;
 use crate::api::{GROUP, registry};
 use crate::store;
 
@@ -32,11 +33,32 @@ pub enum Error {
     #[error("{}", .0.join("\n"))]
     Refused(Vec<String>),
     /// The store said no.
-    #[error("{}", in_words(.0))]
+    #[error("{}", in_words(.0, None))]
     Store(#[from] store::Error),
+    /// The store said no to what one manifest asks for.
+    #[error("{}", in_words(.error, Some((.doing, .origin))))]
+    When {
+        /// `creating`, `replacing`: what was being done.
+        doing: &'static str,
+        /// Where the manifest was written.
+        origin: String,
+        /// What the store said.
+        error: store::Error,
+    },
+    /// There are differences. They were shown, and nothing is left to say.
+    #[error("")]
+    Differ,
     /// The output could not be written.
     #[error("error: cannot write the output: {0}")]
     Output(#[from] io::Error),
+    /// Another error, and below it what may help: what was probably meant, or what was seen last.
+    #[error("{error}\n{hint}")]
+    Hinted {
+        /// What went wrong, in kubectl's words.
+        error: Box<Error>,
+        /// A line, or several.
+        hint: String,
+    },
     /// Several things went wrong, each on its own.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<Error>),
@@ -48,13 +70,14 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => code::USAGE,
-            Self::No(_) => code::NO,
+            Self::No(_) | Self::Differ => code::NO,
             Self::Refused(_) => code::REFUSED,
             // Whoever read the output has gone away, as `head` does: they have what they wanted.
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => code::DONE,
             Self::Output(_) => code::NO,
+            Self::Hinted { error, .. } => error.exit_code(),
             Self::Several(all) => all.iter().map(Self::exit_code).max().unwrap_or(code::NO),
-            Self::Store(e) => match e {
+            Self::Store(e) | Self::When { error: e, .. } => match e {
                 store::Error::NotFound { .. } | store::Error::Expired => code::NO,
                 store::Error::BadRequest { .. } => code::USAGE,
                 store::Error::Unreachable { .. } | store::Error::Ambiguous { .. } => code::UNREACHABLE,
@@ -67,6 +90,19 @@ impl Error {
         }
     }
 
+    /// The same, with a hint below it.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self::Hinted { error: Box::new(self), hint: hint.into() }
+    }
+
+    /// The same, with what was probably meant below it, if anything was.
+    pub(crate) fn or_meant(self, meant: Option<&str>) -> Self {
+        match meant {
+            Some(meant) => self.with_hint(hint::line(meant)),
+            None => self,
+        }
+    }
+
     /// Nothing, the one error, or all of them as one.
     pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
@@ -76,24 +112,36 @@ impl Error {
         }
     }
 
+    /// The same, to be told beside others; or at once as the only one, when nothing else can go well after it.
+    ///
+    /// # Errors
+    /// The error itself, when the store cannot be reached or the output not be written.
+    pub(crate) fn unless_fatal(self) -> Result<Self, Self> {
+        match self {
+            Self::Output(_) | Self::Store(store::Error::Unreachable { .. }) => Err(self),
+            other => Ok(other),
+        }
+    }
+
     /// Whether it is about the output and not about what was asked.
     pub(crate) fn is_output(&self) -> bool {
         matches!(self, Self::Output(_))
     }
 }
 
-/// An error of the store as kubectl would say it.
-fn in_words(error: &store::Error) -> String {
+/// An error of the store as kubectl would say it; `during` is what was being done, and for which manifest.
+fn in_words(error: &store::Error, during: Option<(&str, &str)>) -> String {
     use store::Error as E;
+    let server = |reason: &str, message: String| match during {
+        Some((doing, origin)) => format!("Error from server ({reason}): error when {doing} {origin:?}: {message}"),
+        None => format!("Error from server ({reason}): {message}"),
+    };
     match error {
-        E::NotFound { kind, name } => format!("Error from server (NotFound): {kind}.{GROUP} \"{name}\" not found"),
-        E::AlreadyExists { kind, name } => {
-            format!("Error from server (AlreadyExists): {kind}.{GROUP} \"{name}\" already exists")
-        }
+        E::NotFound { kind, name } => server("NotFound", format!("{kind}.{GROUP} \"{name}\" not found")),
+        E::AlreadyExists { kind, name } => server("AlreadyExists", format!("{kind}.{GROUP} \"{name}\" already exists")),
         E::Conflict { what } => {
-            format!(
-                "Error from server (Conflict): {what} has changed; apply your changes to the latest version and try again"
-            )
+            let advice = "apply your changes to the latest version and try again";
+            server("Conflict", format!("{what} has changed; {advice}"))
         }
         E::Invalid { kind, name, violations } => {
             let kind = registry::find(kind).map_or(*kind, |info| info.kind);
@@ -106,8 +154,8 @@ fn in_words(error: &store::Error) -> String {
             }
         }
         E::Unreachable { url, reason } => format!("Unable to connect to the store at {url}: {reason}"),
-        E::Refused { reason } => format!("Error from server (Forbidden): {reason}"),
-        E::Corrupt { .. } => format!("Error from server (InternalError): {error}"),
+        E::Refused { reason } => server("Forbidden", reason.clone()),
+        E::Corrupt { .. } => server("InternalError", error.to_string()),
         E::Ambiguous { .. } | E::Expired | E::BadRequest { .. } => format!("error: {error}"),
     }
 }
@@ -124,6 +172,11 @@ mod tests {
     #[test]
     fn the_words_are_kubectls() {
         assert_eq!(not_found().to_string(), "Error from server (NotFound): wicapstacks.wicap.dev \"x\" not found");
+        let when = |error| Error::When { doing: "creating", origin: "a.yaml".into(), error };
+        assert_eq!(
+            when(store::Error::AlreadyExists { kind: "wicapstacks", name: "x".into() }).to_string(),
+            "Error from server (AlreadyExists): error when creating \"a.yaml\": wicapstacks.wicap.dev \"x\" already exists"
+        );
         let one = Violation::new("spec.ttl", "\"0s\"", "a duration over 0s");
         let invalid = |violations| Error::from(store::Error::Invalid { kind: "wicapstacks", name: "x".into(), violations });
         assert_eq!(
@@ -145,6 +198,8 @@ mod tests {
             (store::Error::Conflict { what: "x".into() }.into(), 4),
             (store::Error::Refused { reason: "no".into() }.into(), 4),
             (Error::Refused(vec![]), 4),
+            (Error::Differ, 1),
+            (Error::When { doing: "creating", origin: "a".into(), error: store::Error::Refused { reason: "no".into() } }, 4),
             (Error::Several(vec![not_found(), unreachable()]), 3),
             (Error::Output(io::ErrorKind::BrokenPipe.into()), 0),
             (Error::Output(io::ErrorKind::StorageFull.into()), 1),

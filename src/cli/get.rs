@@ -1,225 +1,168 @@
 //! `get`: shows objects, once or as they change.
+//!
+//! # Layout
+//! - `list`: what is there now, page by page
+//! - `watch`: what changes
+//! - `rows`: an object as a row, with the columns that flags add
+//! - `order`: `--sort-by`
 
-use clap::Args;
-use futures::StreamExt;
-use kube::runtime::watcher::Event;
-use serde_json::Value;
+mod list;
+mod order;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod watch;
 
-use super::jsonpath::{Path, text_of};
-use super::kind::{Kind, name_of};
-use super::print::{self, Format, columns::Columns, table::Table};
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::kind::Kind;
+use super::print::format::Format;
 use super::target::Target;
-use super::{Error, Io};
-use crate::store::{ListParams, Store, WatchParams};
+use crate::cli::{Error, Io, manifest};
+use crate::store::Store;
+use order::Order;
+
+/// Objects that are asked of the store at once, unless `--chunk-size` says otherwise: kubectl's number.
+const CHUNK: u32 = 500;
 
 /// Arguments of `get`.
+// Each is a flag of kubectl's.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 pub struct Get {
-    /// KIND[,KIND…] [NAME…], KIND/NAME… or all
-    #[arg(value_name = "KIND", required = true)]
+    /// KIND[,KIND…] [NAME…], KIND/NAME…, all or wicap (every kind)
+    #[arg(value_name = "KIND", required_unless_present = "files")]
     target: Vec<String>,
-    /// table, wide, json, yaml, name or jsonpath={.PATH}
-    #[arg(short, long, default_value = "table", hide_default_value = true)]
+    /// table, wide, json, yaml, name, jsonpath=TEMPLATE, jsonpath-file=FILE, jsonpath-as-json=TEMPLATE,
+    /// custom-columns=HEADER:PATH,… or custom-columns-file=FILE
+    #[arg(short, long, default_value = "table", hide_default_value = true, value_name = "FORMAT")]
     output: Format,
-    /// Only objects with these labels, as in app=wicap,tier!=db
+    /// Only objects with these labels, as in app=wicap,tier!=db,host in (a,b)
     #[arg(short = 'l', long = "selector", value_name = "LABELS")]
     labels: Option<String>,
     /// Only objects with these field values, as in spec.stack=wicap,status.phase!=Active
     #[arg(long = "field-selector", value_name = "FIELDS")]
     fields: Option<String>,
+    /// The objects that these files, directories or - (standard input) describe
+    #[arg(short = 'f', long = "filename", value_name = "FILE", conflicts_with_all = ["target", "labels", "fields"])]
+    files: Vec<PathBuf>,
+    /// Also what directories in a directory of -f hold
+    #[arg(short = 'R', long)]
+    recursive: bool,
     /// Then show every change, until interrupted
     #[arg(short, long)]
     watch: bool,
-    /// Order by the value at a JSONPath
+    /// Show every change, and not what is there before
+    #[arg(long)]
+    watch_only: bool,
+    /// Say of each object shown by a watch whether it was added, modified or deleted
+    #[arg(long)]
+    output_watch_events: bool,
+    /// Order by the value at a JSONPath, as in .status.phase
     #[arg(long, value_name = "PATH")]
-    sort_by: Option<String>,
+    sort_by: Option<Order>,
     /// No line with the names of the columns
     #[arg(long)]
     no_headers: bool,
+    /// A column with all labels
+    #[arg(long)]
+    show_labels: bool,
+    /// A column for each of these labels
+    #[arg(short = 'L', long, value_name = "LABEL", value_delimiter = ',')]
+    label_columns: Vec<String>,
+    /// A column for each type of condition, with its status (and its reason with -o wide)
+    #[arg(long)]
+    conditions: bool,
+    /// Names with their kind before them
+    #[arg(long)]
+    show_kind: bool,
     /// A name that is not found is no error
     #[arg(long)]
     ignore_not_found: bool,
+    /// How many objects to ask of the store at once; 0 means all
+    #[arg(long, value_name = "COUNT", default_value_t = CHUNK)]
+    chunk_size: u32,
+    /// Whether a template says nothing for a field that an object lacks; else it is an error
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", require_equals = true, hide_possible_values = true)]
+    allow_missing_template_keys: bool,
+    /// Accepted, and without effect: nothing is managed by field
+    #[arg(long)]
+    show_managed_fields: bool,
+    /// Accepted, and without effect: these kinds are in no namespace
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Accepted, and without effect: these kinds are in no namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
 }
 
-/// The objects of one kind, found together.
-struct Found {
-    kind: Kind,
-    objects: Vec<Value>,
+/// What is asked for.
+enum Wanted {
+    /// All objects of these kinds that match.
+    Kinds(Vec<Kind>),
+    /// These objects. A `single` one is shown as it is and not as a list.
+    Named { names: Vec<(Kind, String)>, single: bool },
 }
 
 impl Get {
+    /// Shows what is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for flags that exclude each other; what the store and the output say.
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
-        let target = Target::parse(&self.target)?;
+        self.check()?;
+        let wanted = self.wanted()?;
+        if !(self.watch || self.watch_only) {
+            return list::run(self, wanted, store, io).await;
+        }
+        if self.sort_by.is_some() {
+            let (flag, what) =
+                if self.watch_only { ("--watch-only", "") } else { ("--watch", " for watch events received") };
+            writeln!(io.err, "warning: {flag} requested, --sort-by will be ignored{what}")?;
+        }
+        watch::run(self, wanted, store, io).await
+    }
+
+    /// Flags that make no sense together, in kubectl's words.
+    fn check(&self) -> Result<(), Error> {
+        if self.show_labels && !self.output.is_table() {
+            let printer = self.output.word();
+            return Err(Error::Usage(format!("--show-labels option cannot be used with {printer} printer")));
+        }
+        if self.conditions && !self.output.is_table() {
+            let printer = self.output.word();
+            return Err(Error::Usage(format!("--conditions option cannot be used with {printer} printer")));
+        }
+        if self.output_watch_events && !(self.watch || self.watch_only) {
+            let why = "--output-watch-events option can only be used with --watch or --watch-only";
+            return Err(Error::Usage(why.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> Result<Wanted, Error> {
+        if !self.files.is_empty() {
+            let manifests = manifest::read(&self.files, self.recursive).finish()?;
+            // As kubectl: of one file that is no directory, one object is one object; of standard input it is a list of one.
+            let plain = matches!(self.files.as_slice(), [file] if !file.is_dir() && file.as_os_str() != "-");
+            let named = |m: manifest::Manifest| Ok((Kind::find(m.kind.info.kind)?, m.name));
+            let names: Vec<_> = manifests.into_iter().map(named).collect::<Result<_, Error>>()?;
+            return Ok(Wanted::Named { single: plain && names.len() == 1, names });
+        }
         let selects = self.labels.is_some() || self.fields.is_some();
-        if selects && matches!(target, Target::Named(_)) {
-            return Err(Error::Usage("a selector and a name exclude each other".to_owned()));
-        }
-        let order =
-            self.sort_by.as_deref().map(Path::parse).transpose().map_err(|e| Error::Usage(format!("--sort-by: {e}")))?;
-        if self.watch {
-            return self.watch(target, store, io).await;
-        }
-        let one = matches!(&target, Target::Named(named) if named.len() == 1);
-        let (mut found, errors) = self.read(target, store).await?;
-        if let Some(order) = &order {
-            for group in &mut found {
-                group.objects.sort_by(|a, b| compare(order, a, b));
+        match Target::parse(&self.target)? {
+            Target::Kinds(kinds) => Ok(Wanted::Kinds(kinds)),
+            Target::Named(_) if selects && self.target.iter().any(|word| word.contains('/')) => {
+                let why = "selectors and the all flag cannot be used when passing resource/name arguments";
+                Err(Error::Usage(why.to_owned()))
             }
-        }
-        if self.nothing_but(&errors, &found) {
-            return Error::all(errors);
-        }
-        match &self.output {
-            Format::Table | Format::Wide => self.tables(&found, errors.is_empty(), store, io)?,
-            Format::Name => {
-                for group in &found {
-                    for object in &group.objects {
-                        writeln!(io.out, "{}", group.kind.line(name_of(object)))?;
-                    }
-                }
+            Target::Named(_) if selects => {
+                Err(Error::Usage("name cannot be provided when a selector is specified".to_owned()))
             }
-            format => {
-                let mut all: Vec<Value> = found.into_iter().flat_map(|group| group.objects).collect();
-                let value = if one && all.len() == 1 { all.swap_remove(0) } else { print::list(&all) };
-                print::document(io.out, format, &value)?;
-            }
+            Target::Named(names) => Ok(Wanted::Named { single: names.len() == 1, names }),
         }
-        Error::all(errors)
-    }
-
-    /// Whether there is nothing to show but errors, or nothing at all of what may be missing.
-    fn nothing_but(&self, errors: &[Error], found: &[Found]) -> bool {
-        found.iter().all(|g| g.objects.is_empty()) && (!errors.is_empty() || self.ignore_not_found)
-    }
-
-    async fn read(&self, target: Target, store: &Store) -> Result<(Vec<Found>, Vec<Error>), Error> {
-        let (mut found, mut errors): (Vec<Found>, _) = (Vec::new(), Vec::new());
-        match target {
-            Target::Kinds(kinds) => {
-                let params =
-                    ListParams { labels: self.labels.clone(), fields: self.fields.clone(), ..ListParams::default() };
-                for kind in kinds {
-                    let objects = kind.list(store, &params).await?;
-                    found.push(Found { kind, objects });
-                }
-            }
-            Target::Named(named) => {
-                for (kind, name) in named {
-                    match kind.get(store, &name).await? {
-                        None if self.ignore_not_found => {}
-                        None => errors.push(kind.not_found(&name)),
-                        // Objects of one kind that stand side by side share a table.
-                        Some(object) => match found.last_mut() {
-                            Some(group) if group.kind == kind => group.objects.push(object),
-                            _ => found.push(Found { kind, objects: vec![object] }),
-                        },
-                    }
-                }
-            }
-        }
-        Ok((found, errors))
-    }
-
-    fn tables(&self, found: &[Found], complete: bool, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
-        let prefixed = found.iter().any(|g| g.kind != found[0].kind);
-        let mut first = true;
-        for group in found.iter().filter(|g| !g.objects.is_empty()) {
-            if !std::mem::replace(&mut first, false) {
-                writeln!(io.out)?;
-            }
-            let columns = self.columns(&group.kind);
-            let mut rows = if self.no_headers { Vec::new() } else { vec![columns.header()] };
-            rows.extend(group.objects.iter().map(|o| row(&columns, &group.kind, prefixed, o, store)));
-            Table::list().write(io.out, &rows)?;
-        }
-        if first && complete {
-            writeln!(io.err, "No resources found")?;
-        }
-        Ok(())
-    }
-
-    fn columns(&self, kind: &Kind) -> Columns {
-        Columns::of(&kind.info, self.output == Format::Wide)
-    }
-
-    async fn watch(&self, target: Target, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
-        let (kind, name) = match target {
-            Target::Kinds(mut kinds) if kinds.len() == 1 => (kinds.swap_remove(0), None),
-            Target::Named(mut named) if named.len() == 1 => {
-                let (kind, name) = named.swap_remove(0);
-                (kind, Some(name))
-            }
-            _ => return Err(Error::Usage("--watch is for one kind, or one name of it".to_owned())),
-        };
-        if let Some(name) = &name
-            && kind.get(store, name).await?.is_none()
-            && !self.ignore_not_found
-        {
-            return Err(kind.not_found(name));
-        }
-        let params = WatchParams { labels: self.labels.clone(), fields: self.fields.clone(), name };
-        let mut events = kind.watch(store, &params)?;
-        let columns = self.columns(&kind);
-        let mut table = Table::list();
-        let mut head = !self.no_headers;
-        // What was shown last, by name: after a connection was lost the list comes anew, and only what changed is news.
-        let mut shown = std::collections::BTreeMap::new();
-        let mut first_list = true;
-        while let Some(event) = events.next().await {
-            let object = match event {
-                Ok(Event::InitApply(object) | Event::Apply(object)) => {
-                    let version = object.pointer("/metadata/resourceVersion").cloned();
-                    if shown.insert(name_of(&object).to_owned(), version.clone()) == Some(version) {
-                        continue;
-                    }
-                    object
-                }
-                Ok(Event::Delete(object)) => {
-                    shown.remove(name_of(&object));
-                    object
-                }
-                Ok(Event::Init) => continue,
-                Ok(Event::InitDone) => {
-                    first_list = false;
-                    continue;
-                }
-                // The watch gets over errors by itself; a store that was never there is worth an end.
-                Err(e) if first_list => return Err(e.into()),
-                Err(e) => {
-                    writeln!(io.err, "Warning: {}", Error::from(e))?;
-                    continue;
-                }
-            };
-            match &self.output {
-                Format::Table | Format::Wide => {
-                    let mut rows = if std::mem::take(&mut head) { vec![columns.header()] } else { Vec::new() };
-                    rows.push(row(&columns, &kind, false, &object, store));
-                    table.write(io.out, &rows)?;
-                }
-                Format::Name => writeln!(io.out, "{}", kind.line(name_of(&object)))?,
-                format => {
-                    if *format == Format::Yaml {
-                        writeln!(io.out, "---")?;
-                    }
-                    print::document(io.out, format, &object)?;
-                }
-            }
-            io.out.flush()?;
-        }
-        Ok(())
-    }
-}
-
-fn row(columns: &Columns, kind: &Kind, prefixed: bool, object: &Value, store: &Store) -> Vec<String> {
-    let name = if prefixed { kind.line(name_of(object)) } else { name_of(object).to_owned() };
-    columns.row(name, object, store.clock().now())
-}
-
-/// Numbers by their value, everything else as text; what is missing comes first.
-fn compare(order: &Path, a: &Value, b: &Value) -> std::cmp::Ordering {
-    let value = |object| order.find(object).first().copied().cloned().unwrap_or_default();
-    match (value(a), value(b)) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(std::cmp::Ordering::Equal),
-        (a, b) => text_of(&a).cmp(&text_of(&b)),
     }
 }

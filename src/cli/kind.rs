@@ -8,12 +8,27 @@ use futures::{FutureExt, StreamExt};
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 
-use super::Error;
+use super::{Error, hint};
 use crate::api::registry::{self, KindInfo};
 use crate::api::{GROUP, Object, Violation, decode};
 use crate::store::{self, DeleteParams, ListParams, Store, WatchParams};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, store::Error>>;
+
+/// A part of a list.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// In the order of their names.
+    pub objects: Vec<Value>,
+    /// For the next page, when there is one.
+    pub continue_token: Option<String>,
+}
+
+/// Words that mean every kind: what kubectl's users try first, and the category of the CustomResourceDefinitions.
+pub(crate) const CATEGORIES: [&str; 2] = ["all", "wicap"];
+
+/// How many names a mistyped one is compared with: more than a person has typed, and one page of the store.
+const NAMES_COMPARED: u32 = 1000;
 
 /// A watch: endless, and resuming by itself.
 pub(crate) type Events = BoxStream<'static, Result<Event<Value>, store::Error>>;
@@ -29,7 +44,7 @@ trait Ops: Send + Sync {
     fn decode(&self, document: &Value) -> Result<Value, Vec<Violation>>;
     fn check_update(&self, new: &Value, old: &Value) -> Vec<Violation>;
     fn get<'a>(&'a self, store: &'a Store, name: &'a str) -> Answer<'a, Option<Value>>;
-    fn list<'a>(&'a self, store: &'a Store, params: &'a ListParams) -> Answer<'a, Vec<Value>>;
+    fn page<'a>(&'a self, store: &'a Store, params: &'a ListParams) -> Answer<'a, Page>;
     fn create<'a>(&'a self, store: &'a Store, object: &'a Value) -> Answer<'a, Value>;
     fn replace<'a>(&'a self, store: &'a Store, object: &'a Value) -> Answer<'a, Value>;
     fn delete<'a>(&'a self, store: &'a Store, name: &'a str, params: &'a DeleteParams) -> Answer<'a, Value>;
@@ -51,14 +66,22 @@ impl PartialEq for Kind {
 impl Kind {
     /// The kind that a word of the command line means.
     pub fn find(word: &str) -> Result<Self, Error> {
-        let unknown = || {
-            let all: Vec<_> = registry::kinds().iter().map(|k| k.plural).collect();
-            Error::Usage(format!("the server doesn't have a resource type {word:?} (it has {})", all.join(", ")))
-        };
-        Self::of(registry::find(word).ok_or_else(unknown)?).ok_or_else(unknown)
+        registry::find(word).and_then(Self::of).ok_or_else(|| Self::unknown(word))
     }
 
-    /// Every kind, as `all` means them.
+    /// kubectl's words for a kind that there is not, with what may have been meant.
+    fn unknown(word: &str) -> Error {
+        let error = Error::Usage(format!("the server doesn't have a resource type {word:?}"));
+        let kinds = registry::kinds();
+        let singular: Vec<String> = kinds.iter().map(|k| k.kind.to_ascii_lowercase()).collect();
+        let words = kinds.iter().flat_map(|k| std::iter::once(k.plural).chain(k.short_names.iter().copied()));
+        match hint::nearest(word, words.chain(singular.iter().map(String::as_str))) {
+            Some(meant) => error.with_hint(hint::line(meant)),
+            None => error.with_hint("see \"wicapctl api-resources\" for those that there are"),
+        }
+    }
+
+    /// Every kind, as [`CATEGORIES`] mean them.
     pub fn all() -> Vec<Self> {
         registry::kinds().into_iter().filter_map(Self::of).collect()
     }
@@ -81,6 +104,18 @@ impl Kind {
         store::Error::NotFound { kind: self.info.plural, name: name.to_owned() }.into()
     }
 
+    /// The same, with the name of an object that there is and that may have been meant.
+    pub async fn not_there(&self, store: &Store, name: &str) -> Error {
+        self.not_found(name).or_meant(self.nearest_name(store, name).await.as_deref())
+    }
+
+    /// The name of an object that there is and that may have been meant. When the store does not say which there are, none.
+    pub async fn nearest_name(&self, store: &Store, name: &str) -> Option<String> {
+        let params = ListParams { limit: Some(NAMES_COMPARED), ..ListParams::default() };
+        let objects = self.list(store, &params).await.ok()?;
+        hint::nearest(name, objects.iter().map(name_of)).map(str::to_owned)
+    }
+
     /// Strict reading and every rule. The object comes back with its defaults filled in.
     pub fn decode(&self, document: &Value) -> Result<Value, Vec<Violation>> {
         self.ops.decode(document)
@@ -96,7 +131,12 @@ impl Kind {
     }
 
     pub async fn list(&self, store: &Store, params: &ListParams) -> Result<Vec<Value>, Error> {
-        Ok(self.ops.list(store, params).await?)
+        Ok(self.page(store, params).await?.objects)
+    }
+
+    /// As many objects as `params` allow. The pages of one list show the state of one moment.
+    pub async fn page(&self, store: &Store, params: &ListParams) -> Result<Page, Error> {
+        Ok(self.ops.page(store, params).await?)
     }
 
     pub async fn create(&self, store: &Store, object: &Value) -> Result<Value, store::Error> {
@@ -164,8 +204,13 @@ impl<K: Object> Ops for Typed<K> {
         async move { store.api::<K>().get_opt(name).await?.as_ref().map(to_json).transpose() }.boxed()
     }
 
-    fn list<'a>(&'a self, store: &'a Store, params: &'a ListParams) -> Answer<'a, Vec<Value>> {
-        async move { store.api::<K>().list(params).await?.items.iter().map(to_json).collect() }.boxed()
+    fn page<'a>(&'a self, store: &'a Store, params: &'a ListParams) -> Answer<'a, Page> {
+        async move {
+            let list = store.api::<K>().list(params).await?;
+            let objects = list.items.iter().map(to_json).collect::<Result<_, _>>()?;
+            Ok(Page { objects, continue_token: list.continue_token })
+        }
+        .boxed()
     }
 
     fn create<'a>(&'a self, store: &'a Store, object: &'a Value) -> Answer<'a, Value> {
@@ -206,6 +251,8 @@ mod tests {
         assert_eq!(Kind::all().len(), registry::kinds().len());
         assert_eq!(Kind::find("ws").unwrap().line("x"), "wicapstack.wicap.dev/x");
         let message = Kind::find("pods").unwrap_err().to_string();
-        assert!(message.starts_with("error: the server doesn't have a resource type \"pods\""), "{message}");
+        assert!(message.starts_with("error: the server doesn't have a resource type \"pods\"\nsee "), "{message}");
+        let message = Kind::find("wicapstcaks").unwrap_err().to_string();
+        assert!(message.ends_with("\"wicapstcaks\"\ndid you mean \"wicapstacks\"?"), "{message}");
     }
 }

@@ -1,20 +1,70 @@
 //! `-f`: files, directories and standard input to documents, each knowing where it came from.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde_json::Value;
 
 use super::kind::{Kind, name_of};
-use super::{Error, document};
-use crate::api::decode;
+use super::validation::Validate;
+use super::{Error, Io, document};
+use crate::api::{Violation, decode};
+use crate::store::selector::labels_match;
 
 /// The most bytes a manifest file may have: more than anybody writes, little enough to hold in memory.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// What a directory is searched for, as kubectl does.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
+
+/// What standard input is called where a file's name would stand.
+const STDIN: &str = "(standard input)";
+
+/// Which files.
+#[derive(Debug, Args)]
+pub struct Files {
+    /// File, directory or - for standard input, in JSON or YAML
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
+    filename: Vec<PathBuf>,
+    /// Search directories for manifests in depth
+    #[arg(short = 'R', long)]
+    recursive: bool,
+}
+
+impl Files {
+    pub(super) fn read(&self) -> Reading {
+        read(&self.filename, self.recursive)
+    }
+}
+
+/// Which files, and what to do about fields that no type has.
+#[derive(Debug, Args)]
+pub struct Source {
+    #[command(flatten)]
+    files: Files,
+    /// What to do about unknown fields: strict (or true) refuses them, warn says so and drops them, ignore (or false) drops
+    /// them
+    #[arg(long, value_name = "HOW", default_value = "strict")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "strict")]
+    validate: Validate,
+}
+
+impl Source {
+    /// Reads the files; warns of each unknown field that is dropped.
+    pub(super) fn read(&self, io: &mut Io<'_>) -> Result<Reading, Error> {
+        let mut reading = self.files.read();
+        for manifest in &mut reading.manifests {
+            let dropped = self.validate.settle(&mut manifest.document, |document| manifest.kind.decode(document));
+            for field in dropped.iter().filter(|_| self.validate == Validate::Warn) {
+                writeln!(io.err, "Warning: unknown field {field:?}")?;
+            }
+        }
+        Ok(reading)
+    }
+}
 
 /// A document as it was written.
 #[derive(Debug)]
@@ -31,6 +81,16 @@ impl Manifest {
     pub fn place(&self) -> String {
         format!("{}: {} {:?}", self.origin, self.kind.info.kind, self.name)
     }
+
+    /// Where it was written, as kubectl says it inside an error of the server's.
+    pub fn source(&self) -> String {
+        self.origin.replace(STDIN, "STDIN")
+    }
+
+    /// What is wrong with it, a line for each.
+    pub fn mistakes(&self, violations: Vec<Violation>) -> Vec<String> {
+        violations.into_iter().map(|v| format!("{}: {v}", self.place())).collect()
+    }
 }
 
 /// What was read, the good and the bad: all mistakes are told at once.
@@ -44,11 +104,37 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// Leaves out the manifests whose labels a selector does not select, and returns them.
+    ///
+    /// # Errors
+    /// A selector that cannot be read.
+    pub fn keep_selected(&mut self, selector: Option<&str>) -> Result<Vec<Manifest>, Error> {
+        let Some(selector) = selector else { return Ok(Vec::new()) };
+        let mut others = Vec::new();
+        for manifest in std::mem::take(&mut self.manifests) {
+            let kept = labels_match(selector, &labels_of(&manifest.document))?;
+            if kept { self.manifests.push(manifest) } else { others.push(manifest) }
+        }
+        Ok(others)
+    }
+
     /// The manifests, if nothing at all is wrong.
     ///
     /// # Errors
-    /// [`Error::No`] for a path that is not there; [`Error::Refused`] for mistakes.
-    pub fn finish(mut self) -> Result<Vec<Manifest>, Error> {
+    /// [`Error::No`] for a path that is not there; [`Error::Refused`] for mistakes, and for nothing at all.
+    pub fn finish(self) -> Result<Vec<Manifest>, Error> {
+        self.finish_or("error: no objects passed")
+    }
+
+    /// The same for a verb, which is named when there is nothing to do.
+    pub fn finish_for(self, verb: &str) -> Result<Vec<Manifest>, Error> {
+        self.finish_or(&format!("error: no objects passed to {verb}"))
+    }
+
+    fn finish_or(mut self, nothing: &str) -> Result<Vec<Manifest>, Error> {
+        if self.manifests.is_empty() && self.mistakes.is_empty() && self.errors.is_empty() {
+            self.mistakes.push(nothing.to_owned());
+        }
         if !self.mistakes.is_empty() {
             self.errors.push(Error::Refused(self.mistakes));
         }
@@ -84,9 +170,6 @@ pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Reading {
         }
     }
     mistakes.extend(twice(&manifests));
-    if manifests.is_empty() && mistakes.is_empty() && errors.is_empty() {
-        mistakes.push("error: no objects passed".to_owned());
-    }
     Reading { manifests, mistakes, errors }
 }
 
@@ -108,13 +191,20 @@ fn twice(manifests: &[Manifest]) -> Vec<String> {
 }
 
 fn shown(path: &Path) -> String {
-    if path == Path::new("-") { "(standard input)".to_owned() } else { path.display().to_string() }
+    if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() }
 }
 
 /// The files that a path means: itself, or those of a directory in the order of their names.
 fn files(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, Error> {
     if path == Path::new("-") {
         return Ok(vec![path.to_owned()]);
+    }
+    if path.to_str().is_some_and(|p| p.starts_with("http://") || p.starts_with("https://")) {
+        let expected = "a file, a directory or -: nothing is fetched; pipe it in (curl … | wicapctl … -f -)";
+        return Err(Error::Usage(format!(
+            "--filename: found the URL {:?}, expected {expected}",
+            path.display().to_string()
+        )));
     }
     let unreadable = |path: &Path, e: &io::Error| {
         Error::No(match e.kind() {
@@ -148,7 +238,8 @@ fn files(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-fn text(path: &Path) -> Result<String, Error> {
+/// What a file holds, or standard input for `-`.
+pub(super) fn text(path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes)
@@ -202,6 +293,12 @@ fn manifest(origin: String, document: Value) -> Result<Manifest, String> {
     }
 }
 
+/// The labels of a document, without those that are no text.
+fn labels_of(document: &Value) -> BTreeMap<String, String> {
+    let labels = document.pointer("/metadata/labels").and_then(Value::as_object);
+    labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +338,19 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_leaves_out_what_it_does_not_select() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.yaml"), STOP.replace("NAME}", "a, labels: {tier: x}}")).unwrap();
+        fs::write(dir.path().join("b.yaml"), STOP.replace("NAME", "b")).unwrap();
+        let names = |manifests: &[Manifest]| manifests.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
+        let mut reading = read(&[dir.path().to_owned()], false);
+        assert_eq!(names(&reading.keep_selected(None).unwrap()), [""; 0]);
+        assert_eq!(names(&reading.keep_selected(Some("tier=x")).unwrap()), ["b"]);
+        assert_eq!(names(&reading.manifests), ["a"]);
+        assert_eq!(reading.keep_selected(Some("a b")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
     fn every_mistake_of_every_file_is_told_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
@@ -268,6 +378,7 @@ mod tests {
         File::create(&large).unwrap().set_len(MAX_FILE + 1).unwrap();
         assert!(mistakes(&[&large]).ends_with("found more than 16777216 bytes, expected at most 16777216"));
         assert_eq!(mistakes(&[Path::new("/no/such/file")]), "error: the path \"/no/such/file\" does not exist");
+        assert!(mistakes(&[Path::new("https://host/a.yaml")]).starts_with("error: --filename: found the URL"));
         assert!(mistakes(&[dir.path().join("none").as_path(), &large]).lines().count() == 2);
     }
 }

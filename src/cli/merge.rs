@@ -1,8 +1,8 @@
 //! What `apply` makes of a manifest, the manifest that was applied before, and the object as it is.
 //!
-//! A field belongs to the manifest when the last applied one has it: then it is changed or removed with it. What others set (a
-//! label, an annotation, a default) stays. Lists are replaced whole, as kubectl does with custom resources: their order means
-//! something here (a ladder's steps, compose files), and half a list of theirs with half of ours is nobody's.
+//! A field belongs to the manifest when the last applied one has it: then it is changed or removed with it. What others set
+//! (a label, an annotation, a default) stays. Lists are replaced whole, as kubectl does with custom resources: their order
+//! means something here (a ladder's steps, compose files), and half a list of theirs with half of ours is nobody's.
 
 use serde_json::{Map, Value, json};
 
@@ -69,6 +69,80 @@ pub fn three_way(last: Option<&Value>, wanted: &Value, live: &Value) -> Value {
     }
     json_patch::merge(&mut merged, &patch);
     merged
+}
+
+/// An object with the annotation of `apply` brought up to date: where there is one, or where `always`. What the store writes
+/// stays, for it may be meant as a precondition.
+#[must_use]
+pub fn saved(object: &Value, always: bool) -> Value {
+    let has = object.pointer("/metadata/annotations").is_some_and(|a| a.get(LAST_APPLIED).is_some());
+    let mut saved = object.clone();
+    if has || always {
+        json_patch::merge(&mut saved, &annotation(&wanted(object)));
+    }
+    saved
+}
+
+/// Whether two objects say the same, their statuses aside.
+#[must_use]
+pub fn same(a: &Value, b: &Value) -> bool {
+    ["metadata", "spec"].into_iter().all(|half| a.get(half) == b.get(half))
+}
+
+/// The same, their annotations of `apply` aside.
+#[must_use]
+pub fn same_but_annotation(a: &Value, b: &Value) -> bool {
+    let bare = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
+            annotations.remove(LAST_APPLIED);
+        }
+        object
+    };
+    same(&bare(a), &bare(b))
+}
+
+/// Whether a document has the annotation of `apply` that the object has: then it was got from the store.
+#[must_use]
+pub fn carries_annotation_of(document: &Value, live: &Value) -> bool {
+    let text = |of: &Value| of.pointer("/metadata/annotations")?.get(LAST_APPLIED)?.as_str().map(str::to_owned);
+    text(document).is_some_and(|annotation| Some(annotation) == text(live))
+}
+
+/// Gives an object the metadata that the store wrote of another one: nobody else can change it.
+#[must_use]
+pub fn with_metadata_of_the_store(mut object: Value, live: &Value) -> Value {
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        for field in OF_THE_STORE {
+            match live.pointer(&format!("/metadata/{field}")) {
+                Some(value) => metadata.insert(field.to_owned(), value.clone()),
+                None => metadata.remove(field),
+            };
+        }
+    }
+    object
+}
+
+/// The merge patch (RFC 7386) that makes `new` of `old`. A null in `new` is the absence of a value, as the format has it.
+#[must_use]
+pub fn difference(old: &Value, new: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
+    let mut patch = Map::new();
+    for (key, value) in new {
+        match old.get(key) {
+            Some(before) if before == value => {}
+            Some(before @ Value::Object(_)) if value.is_object() => {
+                patch.insert(key.clone(), difference(before, value));
+            }
+            _ => {
+                patch.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    Value::Object(patch)
 }
 
 /// Makes `patch` remove what `last` has and it has not.
@@ -151,5 +225,41 @@ mod tests {
             "creationTimestamp": "t", "annotations": {LAST_APPLIED: "{}", "mine": "1"}}});
         assert_eq!(wanted(&document), json!({"kind": "K", "metadata": {"name": "x", "annotations": {"mine": "1"}}}));
         assert_eq!(last_applied(&annotated(&wanted(&document))), Some(wanted(&document)));
+    }
+    #[test]
+    fn the_annotation_is_brought_up_to_date_where_there_is_one() {
+        let bare = json!({"metadata": {"name": "x", "resourceVersion": "7"}, "spec": {"a": 2}});
+        assert_eq!(saved(&bare, false), bare);
+        let kept = saved(&bare, true);
+        assert_eq!(last_applied(&kept), Some(json!({"metadata": {"name": "x"}, "spec": {"a": 2}})));
+        assert_eq!(kept["metadata"]["resourceVersion"], "7");
+        let stale = annotated(&json!({"metadata": {"name": "x"}, "spec": {"a": 1}}));
+        let mut edited = stale.clone();
+        edited["spec"]["a"] = json!(2);
+        assert_eq!(last_applied(&saved(&edited, false)).unwrap()["spec"], json!({"a": 2}));
+    }
+
+    #[test]
+    fn a_difference_makes_one_object_of_the_other() {
+        for (old, new, patch) in [
+            (json!({"a": 1}), json!({"a": 1}), json!({})),
+            (json!({"a": 1, "b": {"c": 1, "d": 2}}), json!({"b": {"d": 3}}), json!({"a": null, "b": {"c": null, "d": 3}})),
+            (json!({"l": [1, 2]}), json!({"l": [2]}), json!({"l": [2]})),
+            (json!({"m": {"a": 1}}), json!({"m": 7}), json!({"m": 7})),
+            (json!({"m": 7}), json!({"m": {"a": 1}}), json!({"m": {"a": 1}})),
+        ] {
+            assert_eq!(difference(&old, &new), patch);
+            let mut merged = old;
+            json_patch::merge(&mut merged, &patch);
+            assert_eq!(merged, new);
+        }
+    }
+
+    #[test]
+    fn what_the_store_writes_cannot_be_changed() {
+        let live = json!({"metadata": {"name": "x", "uid": "u", "generation": 3}});
+        let edited = json!({"metadata": {"name": "x", "generation": 9, "deletionTimestamp": "t", "labels": {}}});
+        let expected = json!({"metadata": {"name": "x", "uid": "u", "generation": 3, "labels": {}}});
+        assert_eq!(with_metadata_of_the_store(edited, &live), expected);
     }
 }

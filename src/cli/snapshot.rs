@@ -10,6 +10,7 @@ use kube::runtime::watcher::Event;
 
 use super::operator::operator;
 use super::print::table::Table;
+use super::progress::progress;
 use super::{Error, Io};
 use crate::api::GROUP;
 use crate::api::snapshot::{Snapshot as SnapshotObject, SnapshotPhase, SnapshotReason, SnapshotSpec};
@@ -128,7 +129,8 @@ impl Snapshot {
         if self.timeout.is_zero() {
             return Ok(());
         }
-        let made = tokio::time::timeout(self.timeout, made(store, &name)).await;
+        let made = tokio::time::timeout(self.timeout, made(store, &name));
+        let made = progress(io, &format!("waiting for the pack of {name}"), made).await;
         let late =
             || Error::No(format!("timed out waiting for the pack of {name:?}: does its host run the controller snapshot?"));
         let status = made.map_err(|_| late())??.status.unwrap_or_default();

@@ -1,12 +1,20 @@
-//! `top`: what of a stack is most, or worst.
+//! `top`: what uses most, what is behind most, and what logs say most.
+//!
+//! # Layout
+//! - `services`: what the services of stacks use
+//! - `controllers`: who leads, and what waits for whom
+//! - `signatures`: what logs say
 
-use clap::{Args, Subcommand, ValueEnum};
+mod controllers;
+mod services;
+mod signatures;
 
-use super::print::age;
-use super::print::table::Table;
-use super::{Error, Io};
-use crate::api::log_report::{LogReport, SignatureState, SignatureStatus};
-use crate::store::{self, Store};
+use crate::cli::{Error, Io};
+use crate::store::Store;
+use clap::{Args, Subcommand};
+
+/// What is shown where a value is not known, as in `kubectl top`.
+const UNKNOWN: &str = "<unknown>";
 
 /// Arguments of `top`.
 #[derive(Debug, Args)]
@@ -17,85 +25,26 @@ pub struct Top {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// CPU, memory and restarts of services. CPU and memory are those of this host's containers
+    #[command(visible_alias = "service")]
+    Services(services::Services),
+    /// Who leads each controller, what waits for it, and how long that took lately
+    #[command(visible_alias = "controller")]
+    Controllers(controllers::Controllers),
     /// The signatures of a stack's logs: the severest first, or the most frequent
-    Signatures(Signatures),
-}
-
-/// Arguments of `top signatures`.
-#[derive(Debug, Args)]
-struct Signatures {
-    /// The stack
-    #[arg(value_name = "STACK")]
-    stack: String,
-    /// What comes first
-    #[arg(long, value_enum, default_value_t = Order::Severity)]
-    sort_by: Order,
-    /// Only those of this service
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// No line with the names of the columns
-    #[arg(long)]
-    no_headers: bool,
-}
-
-/// What comes first.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Order {
-    /// The severest, then those that are new or spike.
-    Severity,
-    /// The most lines in the last ten minutes.
-    Rate,
-    /// The most lines so far.
-    Count,
+    Signatures(signatures::Signatures),
 }
 
 impl Top {
+    /// Looks once and shows it.
+    ///
+    /// # Errors
+    /// Those of the store; [`Error::No`] when nothing is known.
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
-        let What::Signatures(asked) = &self.what;
-        let report = store.api::<LogReport>().get(&asked.stack).await.map_err(|error| match error {
-            store::Error::NotFound { .. } => Error::No(format!(
-                "nothing is known of the logs of {:?}: is there such a stack, does spec.logs.follow hold, and does its host run signals?",
-                asked.stack
-            )),
-            other => other.into(),
-        })?;
-        let status = report.status.unwrap_or_default();
-        let now = store.clock().now();
-        let mut signatures: Vec<&SignatureStatus> =
-            status.signatures.iter().filter(|s| asked.service.as_ref().is_none_or(|name| s.service == *name)).collect();
-        match asked.sort_by {
-            // As they are reported.
-            Order::Severity => {}
-            Order::Rate => signatures.sort_by_key(|s| std::cmp::Reverse(lately(s))),
-            Order::Count => signatures.sort_by_key(|s| std::cmp::Reverse(s.count)),
+        match &self.what {
+            What::Services(services) => services.run(store, io).await,
+            What::Controllers(controllers) => controllers.run(store, io).await,
+            What::Signatures(signatures) => signatures.run(store, io).await,
         }
-        let header = ["SEVERITY", "STATE", "SERVICE", "10M", "COUNT", "LAST", "SIGNATURE", "TEMPLATE"];
-        let mut rows: Vec<Vec<String>> = if asked.no_headers { Vec::new() } else { vec![header.map(str::to_owned).into()] };
-        rows.extend(signatures.into_iter().map(|s| {
-            let state = if s.state == SignatureState::Steady { String::new() } else { format!("{:?}", s.state) };
-            vec![
-                format!("{:?}", s.severity),
-                state,
-                s.service.clone(),
-                lately(s).to_string(),
-                s.count.to_string(),
-                age::age(s.last_seen, now),
-                s.rule.clone().unwrap_or_else(|| s.id.clone()),
-                s.template.clone(),
-            ]
-        }));
-        Table::list().write(io.out, &rows)?;
-        for log in &status.unreadable {
-            writeln!(io.err, "warning: the log of {} cannot be read: {}", log.service, log.reason)?;
-        }
-        if status.dropped > 0 {
-            writeln!(io.err, "warning: {} lines came faster than they are looked at, and were not", status.dropped)?;
-        }
-        Ok(())
     }
-}
-
-/// Lines in the last ten full minutes.
-fn lately(signature: &SignatureStatus) -> u64 {
-    signature.minutes.iter().map(|n| u64::from(*n)).sum()
 }

@@ -39,7 +39,7 @@ mod episode;
 mod maintenance;
 mod order;
 mod pass;
-mod rules;
+pub(crate) mod rules;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

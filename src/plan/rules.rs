@@ -8,7 +8,7 @@ use crate::api::policy::{PolicyRule, glob_matches};
 use crate::api::stack::WicapStack;
 
 /// Whether the rule allows the action on the target. The whole stack, `""`, is a target only `*` matches.
-pub(super) fn allows(rule: &PolicyRule, action: ActionKind, target: &str, stack: &WicapStack) -> bool {
+pub(crate) fn allows(rule: &PolicyRule, action: ActionKind, target: &str, stack: &WicapStack) -> bool {
     let any = |patterns: &[String], text: &str| patterns.iter().any(|p| text_matches(p, text) == Some(true));
     rule.actions.iter().any(|p| action_matches(p, action) == Some(true))
         && any(&rule.targets, target)
@@ -17,7 +17,7 @@ pub(super) fn allows(rule: &PolicyRule, action: ActionKind, target: &str, stack:
 }
 
 /// Whether the rule denies the action, which touches all of `targets`.
-pub(super) fn denies(rule: &PolicyRule, action: ActionKind, targets: &[&str], stack: &WicapStack) -> bool {
+pub(crate) fn denies(rule: &PolicyRule, action: ActionKind, targets: &[&str], stack: &WicapStack) -> bool {
     // An empty list is as unreadable as a broken pattern: validation lets neither through.
     let any = |patterns: &[String], matches: &dyn Fn(&str) -> Option<bool>| {
         patterns.is_empty() || patterns.iter().any(|p| matches(p) != Some(false))

@@ -1,6 +1,6 @@
 //! Label and field selectors, in the syntax of `kubectl -l` and `--field-selector`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::{Expression, Selector, SelectorExt};
 use serde_json::Value;
@@ -24,7 +24,7 @@ impl Filter {
     }
 
     pub(crate) fn matches<K: Object>(&self, object: &K) -> bool {
-        let empty = std::collections::BTreeMap::new();
+        let empty = BTreeMap::new();
         if !self.labels.matches(object.meta().labels.as_ref().unwrap_or(&empty)) {
             return false;
         }
@@ -42,6 +42,14 @@ impl Filter {
             (text == *wanted) == *equal
         })
     }
+}
+
+/// Whether a label selector, as `kubectl -l` takes it, selects these labels.
+///
+/// # Errors
+/// [`Error::BadRequest`] when the selector cannot be read.
+pub(crate) fn labels_match(selector: &str, labels: &BTreeMap<String, String>) -> Result<bool, Error> {
+    Ok(parse_labels(selector)?.matches(labels))
 }
 
 fn parse_labels(text: &str) -> Result<Selector, Error> {

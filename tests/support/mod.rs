@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Every test file uses its own part of this.
 #![allow(clippy::unused_self)] // A resource belongs to its example, whether or not it needs anything of it today.
 
+pub mod cli;
 pub mod docker;
 pub mod etcd;
 pub mod guarded;

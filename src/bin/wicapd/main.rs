@@ -8,10 +8,11 @@ mod run;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use wicap::cli::{man, reference};
 use wicap::stop_file::StopFile;
 
 /// The C library's allocator asks the kernel for every few pages by which a thread's heap grows, and a commit takes many.
@@ -38,6 +39,12 @@ enum Command {
     /// Runs the embedded store alone, until SIGTERM or SIGINT.
     #[command(args_conflicts_with_subcommands = true)]
     Store(embedded::Store),
+    /// Prints the page of the documentation on these arguments.
+    #[command(hide = true)]
+    Reference,
+    /// Writes the manual page.
+    #[command(hide = true)]
+    Man(man::Man),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,6 +68,13 @@ async fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run(run) => run.run().await,
         Command::Store(store) => store.run().await,
+        Command::Reference => {
+            print!("{}", reference::command_page(Arguments::command()));
+            Ok(())
+        }
+        Command::Man(man) => {
+            man.run(Arguments::command(), &man::WICAPD, &mut std::io::stdout()).map_err(|e| Failure::Start(e.to_string()))
+        }
     };
     let (message, code) = match done {
         Ok(()) => return ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::interruption;
+use crate::cli::interrupt;
 use crate::cli::print::table::Table;
 use crate::cli::{Error, Io};
 use crate::clock::Clock;
@@ -33,6 +34,8 @@ not copied. Revisions, and with them resourceVersions, start anew. --store is no
 
 impl Copy {
     pub(super) async fn run(&self, io: &mut Io<'_>) -> Result<(), Error> {
+        // It tidies up after itself.
+        let _signals = interrupt::hold();
         let stop = interruption()?;
         let source = Store::connect(&self.from, Clock::system()).await?;
         let target = Store::connect(&self.to, Clock::system()).await?;

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::Io;
+use super::config::resolve::Chosen;
 use crate::clock::Clock;
-use crate::store::{Store as Connection, StoreUrl};
 
 /// Arguments of `store`.
 #[derive(Debug, Args)]
@@ -29,11 +29,12 @@ enum Verb {
 }
 
 impl Store {
-    pub(super) async fn run(&self, url: &StoreUrl, io: &mut Io<'_>) -> Result<(), Error> {
+    /// `chosen` says which store is meant; `copy` names both of its own.
+    pub(super) async fn run(&self, chosen: impl Fn() -> Result<Chosen, Error>, io: &mut Io<'_>) -> Result<(), Error> {
         match &self.verb {
             Verb::Copy(copy) => copy.run(io).await,
-            Verb::InitRoles(roles) => roles.run(&Connection::connect(url, Clock::system()).await?, io).await,
-            Verb::Snapshot(snapshot) => snapshot.run(&Connection::connect(url, Clock::system()).await?, io).await,
+            Verb::InitRoles(roles) => roles.run(&chosen()?.connect(Clock::system()).await?, io).await,
+            Verb::Snapshot(snapshot) => snapshot.run(&chosen()?.connect(Clock::system()).await?, io).await,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::interruption;
+use crate::cli::interrupt;
 use crate::cli::{Error, Io};
 use crate::store::Store;
 use crate::store::backup::{self, Saved, save};
@@ -19,6 +20,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
+        // It tidies up after itself.
+        let _signals = interrupt::hold();
         let stop = interruption()?;
         let Saved { revision, versions, bytes } = tokio::select! {
             saved = save(store, &self.file) => saved?,

@@ -1,0 +1,145 @@
+//! What can still be known when the store cannot be reached.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::stop_file::StopFile;
+use crate::store::StoreUrl;
+use crate::store::embedded::data_dir::default_path;
+
+use super::super::paint::Tone;
+use super::super::print::page::{Page, Span, plain};
+use super::picture::NextStep;
+
+/// The most of a lock file that is read: its holder writes one line.
+const LINE: u64 = 512;
+
+/// What is known without the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Down {
+    /// The store's address.
+    pub store: String,
+    /// Whether it is on this host.
+    pub local: bool,
+    /// Why it cannot be reached.
+    pub reason: String,
+    /// The data directory of this host's daemon.
+    pub data_dir: String,
+    /// Whether there is one.
+    pub data_dir_exists: bool,
+    /// The process that holds it, by what it wrote down of itself; absent when none does, or none that can be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// The reason of this host's stop file, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_file: Option<String>,
+    /// What an operator would do now.
+    pub next: NextStep,
+}
+
+impl Down {
+    /// Looks at this host.
+    #[must_use]
+    pub fn look(url: &StoreUrl, reason: String) -> Self {
+        // A store at a socket of its own lives where its socket is.
+        let shown = url.to_string();
+        let socket = shown.strip_prefix("unix://").and_then(|path| Path::new(path).parent());
+        let data_dir = socket.map_or_else(default_path, Path::to_owned);
+        let found = Self {
+            store: shown.clone(),
+            local: url.is_local(),
+            reason,
+            data_dir_exists: data_dir.is_dir(),
+            holder: holder(&data_dir),
+            stop_file: StopFile::of(&data_dir).holds(),
+            data_dir: data_dir.display().to_string(),
+            next: NextStep { why: String::new(), command: None },
+        };
+        Self { next: found.step(), ..found }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn step(&self) -> NextStep {
+        let (why, command) = match (&self.holder, self.local) {
+            (Some(_), true) => ("The daemon runs and does not answer here. See why:", "wicapctl doctor"),
+            (None, true) => {
+                ("Start the daemon, or see why what starts it does not (systemctl status wicapd):", "wicapd run")
+            }
+            (_, false) => ("See from here how far the way to the store goes:", "wicapctl doctor"),
+        };
+        let command = command.to_owned();
+        NextStep { why: why.to_owned(), command: Some(command) }
+    }
+
+    /// The screen.
+    #[must_use]
+    pub fn screen(&self, width: usize) -> Page {
+        let mut page = Page::new(width);
+        page.text(&[
+            Span::new(Tone::Bad, "The store cannot be reached"),
+            plain(". How the stacks are and what is done about them is not known."),
+        ]);
+        page.blank();
+        page.labelled(label("Store"), &[plain(format!("{}: {}", self.store, self.reason))]);
+        let daemon = match (&self.holder, self.data_dir_exists) {
+            (Some(holder), _) => Span::new(Tone::Warn, format!("{holder} holds {}", self.data_dir)),
+            (None, true) => Span::new(Tone::Bad, format!("does not run on this host: nobody holds {}", self.data_dir)),
+            (None, false) => Span::new(Tone::Bad, format!("does not run on this host: there is no {}", self.data_dir)),
+        };
+        page.labelled(label("wicapd"), &[daemon]);
+        let stop = match &self.stop_file {
+            Some(reason) => Span::new(
+                Tone::Bad,
+                format!("{}/STOP is there: {reason}. The wicapd of that directory starts nothing", self.data_dir),
+            ),
+            None => Span::new(Tone::Dim, "none on this host; what stops the store holds is not known"),
+        };
+        page.labelled(label("Stops"), &[stop]);
+        page.labelled(label("Containers"), &[plain("go on as they are, and are shown by:")]);
+        page.unbroken(Tone::Plain, "docker ps --filter label=com.docker.compose.project");
+        page.blank();
+        page.labelled(Span::new(Tone::Strong, "Next step"), &[plain(&self.next.why)]);
+        if let Some(command) = &self.next.command {
+            page.unbroken(Tone::Strong, command);
+        }
+        page
+    }
+}
+
+fn label(text: &str) -> Span {
+    Span::new(Tone::Dim, text)
+}
+
+/// Who holds a data directory. A process that ended without a word has left its name there, and is no holder any more.
+fn holder(data_dir: &Path) -> Option<String> {
+    use std::io::Read;
+    let mut line = String::new();
+    let file = std::fs::File::open(data_dir.join("lock")).ok()?;
+    file.take(LINE).read_to_string(&mut line).ok()?;
+    let line = line.trim().to_owned();
+    let pid: u32 = line.strip_prefix("process ")?.split(' ').next()?.parse().ok()?;
+    Path::new("/proc").join(pid.to_string()).exists().then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_gone_holds_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = directory.path().join("lock");
+        assert_eq!(holder(directory.path()), None);
+        let mine = format!("process {} (wicapd run), since 2026-01-01T00:00:00Z\n", std::process::id());
+        std::fs::write(&lock, &mine).unwrap();
+        assert_eq!(holder(directory.path()).as_deref(), Some(mine.trim()));
+        // No process has this number: Linux gives none above 2^22.
+        std::fs::write(&lock, "process 4194305 (wicapd run), since 2026-01-01T00:00:00Z\n").unwrap();
+        assert_eq!(holder(directory.path()), None);
+        std::fs::write(&lock, "").unwrap();
+        assert_eq!(holder(directory.path()), None);
+    }
+}
