@@ -1,0 +1,119 @@
+//! What differs from one run to the next and means the same, and whether two texts agree apart from that.
+//!
+//! A page may leave out what is long: `…` in a line stands for any text, and a line that is nothing but `…` for any lines.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// What stands for what differs. The order matters: a time holds what looks like an age.
+const FORMS: [(&str, &str); 9] = [
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
+    (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
+    (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UID"),
+    // The middle of the name that the planner gives an episode, before the numbers of episode and step.
+    (r"-[0-9a-f]{5}(-\d+)", "-EPISODE$1"),
+    // The ends of the names of Snapshots and their files.
+    (r"\b\d{8}-\d{6}\b", "TIME"),
+    (r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b", "TIME"),
+    // Digests and ids of containers.
+    (r"\b[0-9a-f]{12,}\b", "ID"),
+    // Ages and durations.
+    (r"(^|[\s(])\d+(\.\d+)?(ms|s|m|h|d)(\d+(ms|s|m|h))*\b", "${1}AGE"),
+];
+
+static PATTERNS: LazyLock<Vec<(Regex, &str)>> =
+    LazyLock::new(|| FORMS.iter().map(|(pattern, name)| (Regex::new(pattern).unwrap(), *name)).collect());
+
+/// A line as it is compared: columns are as wide as what is in them, so the number of blanks says nothing.
+fn normal(line: &str) -> String {
+    let replaced =
+        PATTERNS.iter().fold(line.to_owned(), |text, (pattern, name)| pattern.replace_all(&text, *name).into_owned());
+    let mut blanks = 0;
+    let mut out = String::new();
+    for c in replaced.trim_end().chars() {
+        blanks = if c == ' ' { blanks + 1 } else { 0 };
+        if blanks <= 2 {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Whether what was said is what the page says.
+pub fn agree(wanted: &str, found: &str) -> bool {
+    let wanted: Vec<String> = wanted.lines().map(normal).collect();
+    let found: Vec<String> = found.lines().map(normal).collect();
+    // `reached[n]`: what was looked at of the page so far fits the first n lines that were said.
+    let mut reached = vec![false; found.len() + 1];
+    reached[0] = true;
+    for line in &wanted {
+        let mut next = vec![false; found.len() + 1];
+        for at in 0..=found.len() {
+            next[at] = if line.trim() == "…" {
+                reached[at] || (at > 0 && next[at - 1])
+            } else {
+                at > 0 && reached[at - 1] && fits(line, &found[at - 1])
+            };
+        }
+        reached = next;
+    }
+    reached[found.len()]
+}
+
+/// Whether a line is as the page has it.
+fn fits(wanted: &str, found: &str) -> bool {
+    let mut parts = wanted.split('…');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = found.strip_prefix(first) else { return false };
+    let mut parts: Vec<_> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_from_run_to_run_is_the_same() {
+        for (one, other) in [
+            ("seen 2026-11-22T20:01:29Z and", "seen 2027-01-02T03:04:05.678Z and"),
+            ("wicap-ui-restart-service-e2d6c-1-1   wicap   5s", "wicap-ui-restart-service-00a1f-1-1     wicap   1m10s"),
+            ("uid 5f0c1d3e-0000-4000-8000-00000000000a", "uid 6f0c1d3e-0000-4000-8000-00000000000b"),
+            ("since 20:01:29", "since 00:00:00"),
+            ("wicap-20261129-004900", "wicap-20271230-115911"),
+            ("wicap-20261129T004900Z-71ff4672.tar.zst", "wicap-20261129T004901Z-d178eabc.tar.zst"),
+            ("a\n…\nz", "a\nb\nc\nz"),
+            ("a\n…\nz", "a\nz"),
+            ("a … c … e", "a b c d e"),
+            ("…", ""),
+        ] {
+            assert!(agree(one, other), "{one} / {other}");
+        }
+    }
+
+    #[test]
+    fn what_says_something_else_is_not() {
+        for (one, other) in [
+            ("Running", "Exited"),
+            ("wicap-ui-restart-service-e2d6c-1-1", "wicap-ui-restart-service-e2d6c-1-2"),
+            ("wicap-ui-restart-service-e2d6c-1-1", "wicap-ui-start-service-e2d6c-1-1"),
+            ("2 actions", "3 actions"),
+            ("a", "a\nb"),
+            ("a\nb", "a"),
+            ("", "a"),
+            ("a\n…\nz", "a\nb"),
+            ("a … c", "a c"),
+            ("a … c", "a b d"),
+            ("a b", "a  b"),
+        ] {
+            assert!(!agree(one, other), "{one} / {other}");
+        }
+    }
+}
