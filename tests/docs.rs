@@ -9,8 +9,7 @@
 //! | `json`, `yaml` | its objects are read as strictly as `wicapctl apply` does; after `<!-- file: NAME -->` it is also a file of the scene |
 //! | another, or none | `<!-- not run: REASON -->` says why nothing is done |
 //!
-//! `WICAP_RECORD=1` writes what was said into the pages instead, to be reviewed like code. What needs a verb that `wicapctl` does
-//! not have yet (`<!-- needs: status -->`) is played from the day on which it has it.
+//! `WICAP_RECORD=1` writes what was said into the pages instead, to be reviewed like code.
 
 #[path = "docs/block.rs"]
 mod block;
@@ -46,7 +45,7 @@ const PLAYED: [&str; 8] = [
 fn every_block_is_played_or_holds_or_says_why_not() {
     let pages = Page::all();
     let mut mistakes = Vec::new();
-    let (mut played, mut checked, mut waiting, mut not_run) = (0, 0, Vec::new(), Vec::new());
+    let (mut played, mut checked, mut not_run) = (0, 0, Vec::new());
     let blocks: Vec<_> = pages.iter().flat_map(|page| page.blocks(&mut mistakes)).collect();
     for block in blocks {
         let place = block.place();
@@ -64,19 +63,11 @@ fn every_block_is_played_or_holds_or_says_why_not() {
                 mistakes.extend(read(&block).err().map(|m| format!("{place}: {m}")));
             }
             Ok(Task::Write) => checked += 1,
-            Ok(Task::Wait(verb)) => waiting.push(format!("{place}: {verb}")),
             Ok(Task::Nothing(reason)) => not_run.push(format!("{place}: {reason}")),
             Err(mistake) => mistakes.push(format!("{place}: {mistake}")),
         }
     }
-    println!(
-        "{played} blocks are played, {checked} checked, {} wait for a verb, {} are not run",
-        waiting.len(),
-        not_run.len()
-    );
-    for place in waiting {
-        println!("  waits for {place}");
-    }
+    println!("{played} blocks are played, {checked} checked, {} are not run", not_run.len());
     for place in not_run {
         println!("  not run {place}");
     }

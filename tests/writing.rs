@@ -250,7 +250,7 @@ fn labels_and_annotations_are_set_removed_and_listed() {
             ),
             ("label cp a q=1 --resource-version=1", 4, "", conflict),
             ("annotate cp a note=a=b/c?", 0, &format!("{a} annotated\n"), ""),
-            ("get cp a -o jsonpath={.metadata.annotations.note}", 0, "a=b/c?\n", ""),
+            ("get cp a -o jsonpath={.metadata.annotations.note}", 0, "a=b/c?", ""),
             ("annotate cp a note-", 0, &format!("{a} annotated\n"), ""),
             ("label cp none x=1", 1, "", "Error from server (NotFound): controlpolicies.wicap.dev \"none\" not found\n"),
         ],
@@ -367,7 +367,7 @@ fn an_edit_is_given_up_taken_or_brought_back_with_the_reason() {
     assert_eq!(kept(&said.err), None, "nothing was typed");
 
     // Another file in the place of the first, as many editors save.
-    let said = edit("sed 's/- \"\\*\"/- first/' $1 >$1.new; mv $1.new $1", &[]);
+    let said = edit("sed 's/- .[*].$/- first/' $1 >$1.new; mv $1.new $1", &[]);
     assert_eq!((said.code, said.out.as_str()), (0, "controlpolicy.wicap.dev/a edited\n"), "{said:?}");
     assert_eq!(scene.live(&a)["spec"]["hosts"], json!(["first"]));
 
@@ -399,7 +399,7 @@ fn an_edit_keeps_what_others_wrote_meanwhile() {
     // The editor is slow: somebody else sets a label before it is closed.
     let others = scene.wicapctl(&["label", "cp", "a", "theirs=1"]);
     let said = scene.run_with(
-        &[("KUBE_EDITOR", &editor(&scene, &format!("{others} >/dev/null\nsed -i 's/\"\\*\"/edited/' $1")))],
+        &[("KUBE_EDITOR", &editor(&scene, &format!("{others} >/dev/null\nsed -i 's/.[*].$/edited/' $1")))],
         &["edit", "cp", "a", "b"],
     );
     assert_eq!(said.out, "controlpolicy.wicap.dev/a edited\ncontrolpolicy.wicap.dev/b edited\n", "{said:?}");

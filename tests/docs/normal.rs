@@ -7,11 +7,14 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// What stands for what differs. The order matters: a time holds what looks like an age.
-const FORMS: [(&str, &str); 9] = [
+const FORMS: [(&str, &str); 11] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
     (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
-    (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+    (r"\b\d\d:\d\d:\d\dZ?\b", "TIME"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UID"),
+    // What a process calls itself, and the number of its leadership.
+    (r"\b[a-zA-Z][\w.-]*-\d+-[0-9a-f]{8}\b", "PROCESS"),
+    (r"\bfencing token \d+", "fencing token N"),
     // The middle of the name that the planner gives an episode, before the numbers of episode and step.
     (r"-[0-9a-f]{5}(-\d+)", "-EPISODE$1"),
     // The ends of the names of Snapshots and their files.
