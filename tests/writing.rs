@@ -105,15 +105,16 @@ fn what_is_replaced_must_be_there_and_as_it_was() {
             ),
             (
                 "replace -f D/a.yaml --force",
-                0,
-                "controlpolicy.wicap.dev \"a\" deleted\ncontrolpolicy.wicap.dev/a replaced\n",
+                4,
                 "",
+                "error: controlpolicy.wicap.dev/a cannot be made anew: a ControlPolicy is never gone for a moment; leave --force \
+                 out\n",
             ),
         ],
     );
     let new = scene.live(&old);
     assert_eq!(new["metadata"].get("labels"), None, "nothing of the old object stays");
-    assert_ne!(new["metadata"]["uid"], labelled["metadata"]["uid"]);
+    assert_eq!(new["metadata"]["uid"], labelled["metadata"]["uid"], "it is the same object");
 }
 
 #[test]
@@ -429,4 +430,70 @@ fn another_program_may_show_the_differences() {
     let head = "diff -u -N LIVE/wicap.dev.v1alpha1.ControlPolicy..a MERGED/wicap.dev.v1alpha1.ControlPolicy..a\n--- LIVE/";
     assert!(plain.code == 1 && plain.out.starts_with(head) && plain.err.is_empty(), "{plain:?}");
     assert_eq!(scene.run(&["diff", "-f", "/no/such/file"]).code, 2);
+}
+
+#[test]
+fn a_selector_that_says_nothing_selects_nothing() {
+    let scene = Scene::new();
+    scene.apply(&policy("a", &["*"]));
+    for words in [
+        vec!["delete", "cp", "-l", ""],
+        vec!["delete", "cp", "--field-selector", " , "],
+        vec!["label", "cp", "-l", "", "x=y"],
+        vec!["apply", "--prune", "-l", "", "-f", "-"],
+    ] {
+        let said = scene.run_with(&[], &words);
+        assert_eq!(said.code, 2, "{words:?}: {said:?}");
+    }
+    assert_eq!(scene.live(&policy("a", &["*"]))["spec"]["hosts"], json!(["*"]));
+}
+
+#[test]
+fn stops_are_not_removed_with_all_the_rest() {
+    let scene = Scene::new();
+    scene.apply(&policy("a", &["*"]));
+    assert_eq!(scene.run(&["stop", "--all", "--reason", "r"]).code, 0);
+    let said = scene.run(&["delete", "all", "--all"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "controlpolicy.wicap.dev \"a\" deleted\n"), "{said:?}");
+    assert_eq!(said.err, "Warning: EmergencyStops are removed only when they are named: wicapctl resume\n");
+    assert_eq!(scene.run(&["get", "stops", "-o", "name"]).out, "emergencystop.wicap.dev/all\n");
+    assert_eq!(scene.run(&["delete", "stops", "--all"]).out, "emergencystop.wicap.dev \"all\" deleted\n");
+}
+
+#[test]
+fn a_policy_is_never_gone_for_a_moment() {
+    let scene = Scene::new();
+    scene.apply(&policy("a", &["*"]));
+    file(&scene, "a.yaml", &[policy("a", &["b"])]);
+    for line in ["replace --force -f D/a.yaml", "replace -f D/a.yaml --force"] {
+        let words = line.replace("D/", &format!("{}/", scene.path().display()));
+        let said = scene.run(&words.split(' ').collect::<Vec<_>>());
+        assert!(said.code == 4 && said.err.contains("a ControlPolicy is never gone for a moment"), "{said:?}");
+    }
+    assert_eq!(scene.live(&policy("a", &["*"]))["spec"]["hosts"], json!(["*"]));
+}
+
+#[test]
+fn an_edit_of_a_list_does_not_write_over_what_others_put_into_it() {
+    let scene = Scene::new();
+    let a = policy("a", &["*"]);
+    scene.apply(&a);
+    let others = scene.wicapctl(&["patch", "cp", "a", "-p", "'{\"spec\":{\"hosts\":[\"*\",\"theirs\"]}}'"]);
+    let said = scene.run_with(
+        &[("KUBE_EDITOR", &editor(&scene, &format!("{others} >/dev/null\nsed -i 's/.[*].$/edited/' $1")))],
+        &["edit", "cp", "a"],
+    );
+    assert!(said.code == 4 && said.err.contains("has changed"), "{said:?}");
+    assert_eq!(scene.live(&a)["spec"]["hosts"], json!(["*", "theirs"]));
+}
+
+#[test]
+fn a_session_can_be_ended_whoever_changed_it_since_it_was_opened() {
+    let scene = Scene::new();
+    scene.apply(&session("8h"));
+    assert_eq!(scene.run(&["patch", "session", "night", "-p", r#"{"spec":{"ttl":"1h"}}"#]).code, 0);
+    let said = scene.run(&["session", "end", "night"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "controlsession.wicap.dev/night configured\n"), "{said:?}");
+    let live = scene.live(&session("8h"));
+    assert_eq!((&live["spec"]["end"], &live["spec"]["ttl"]), (&json!(true), &json!("1h")));
 }

@@ -43,9 +43,9 @@ pub struct ElevationSpec {
     pub approver: String,
     /// Why, in the approver's words.
     pub reason: String,
-    /// How long it may be used, from its creation. At most [`MAX_TTL`].
+    /// How long it may be used, from its creation. At most 24h.
     pub ttl: Duration,
-    /// How often it may be used: from 1 to [`MAX_USES`].
+    /// How often it may be used: from 1 to 100.
     #[serde(default = "once")]
     #[schemars(range(min = 1, max = 100))]
     pub max_uses: u32,

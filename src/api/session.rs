@@ -39,7 +39,7 @@ pub struct ControlSessionSpec {
     pub stack: String,
     /// What may be done.
     pub mode: Mode,
-    /// How long the session lasts, from the moment it is Active. At most [`MAX_TTL`].
+    /// How long the session lasts, from the moment it is Active. At most 168h, a week.
     pub ttl: Duration,
     /// The highest tier of actions that may be taken.
     #[serde(default)]
@@ -96,7 +96,7 @@ pub struct ApprovalRules {
     pub caution: ApprovalMode,
     /// Of actions that may destroy data. They need an Elevation besides.
     pub destructive: ApprovalMode,
-    /// How long an answer is waited for. None by then is a no. At most [`MAX_TTL`].
+    /// How long an answer is waited for. None by then is a no. At most 168h.
     pub timeout: Duration,
     /// True: whoever opened the session cannot be the one who agrees.
     pub require_other: bool,

@@ -182,7 +182,7 @@ pub struct WicapStackStatus {
     /// Generation of the spec that was last observed against. Written by the observer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// When the observer last looked and wrote. It writes on change and every [`HEARTBEAT`].
+    /// When the observer last looked and wrote. It writes on change and every 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,
     /// Services that are as desired of those that are kept, as `3/4`. Written by the observer.
@@ -265,8 +265,8 @@ pub struct ServiceStatus {
     /// Networks that the compose file gives it and its container is not connected to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_networks: Vec<String>,
-    /// When its process was seen to have started, whoever started it: the last of these within [`STARTS_WINDOW`], oldest first, at
-    /// most [`STARTS_KEPT`]. A child's death that is hidden by exit code 0 shows here.
+    /// When its process was seen to have started, whoever started it: the last of these within an hour, oldest first, at
+    /// most 32. A child's death that is hidden by exit code 0 shows here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts: Vec<Time>,
     /// Its containers, where the compose file wants another number than one or there is another.

@@ -5,6 +5,7 @@ use clap::Args;
 use super::dry_run::DryRun;
 use super::manifest::{Manifest, Source};
 use super::report::Outcome;
+use super::selection::selector;
 use super::{Error, Io, merge, recreate};
 use crate::store::{self, Store};
 
@@ -16,7 +17,7 @@ pub struct Create {
     #[command(flatten)]
     outcome: Outcome,
     /// Only manifests with these labels, as in app=wicap,tier!=db
-    #[arg(short = 'l', long = "selector", value_name = "LABELS")]
+    #[arg(short = 'l', long = "selector", value_name = "LABELS", value_parser = selector)]
     labels: Option<String>,
     /// Keep the manifest in the annotation that apply compares with
     #[arg(long)]

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use super::delete::owned::Owned;
 use super::dry_run::DryRun;
 use super::finalizers;
-use super::kind::Kind;
+use super::kind::{CATEGORIES, Kind};
+use super::print::table::harmless;
 use super::prompt::confirm;
 use super::selection::Selection;
 use super::wait::goal::Goal;
@@ -21,7 +22,10 @@ use super::wait::judge::Outcome;
 use super::wait::waiting::{Awaited, Waiting};
 use super::wait::{FOREVER, timed_out};
 use super::{Error, Io, timeout};
+use kube::Resource;
+
 use crate::api::GROUP;
+use crate::api::stop::EmergencyStop;
 use crate::store::{self, DeleteParams, Store};
 
 mod owned;
@@ -89,7 +93,8 @@ impl Delete {
     /// Removes the objects.
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
         self.check()?;
-        let found = self.selection.find(&self.target, store).await?;
+        let mut found = self.selection.find(&self.target, store).await?;
+        self.spare_stops(&mut found, io)?;
         if self.force {
             writeln!(
                 io.err,
@@ -121,6 +126,22 @@ impl Delete {
             self.wait_for(awaited, store, io, &mut errors).await?;
         }
         Error::all(errors)
+    }
+
+    /// To remove an EmergencyStop is to let everything begin again: that is said by name, and not by "all".
+    fn spare_stops(&self, found: &mut Vec<(Kind, String)>, io: &mut Io<'_>) -> Result<(), Error> {
+        let words: Vec<&str> = self.target.first().map(|word| word.split(',').collect()).unwrap_or_default();
+        let is_stop = |kind: &Kind| kind.info.kind == EmergencyStop::kind(&());
+        let named = words.iter().any(|word| !CATEGORIES.contains(word) && Kind::find(word).is_ok_and(|kind| is_stop(&kind)));
+        if named || !words.iter().any(|word| CATEGORIES.contains(word)) {
+            return Ok(());
+        }
+        let all = found.len();
+        found.retain(|(kind, _)| !is_stop(kind));
+        if found.len() < all {
+            writeln!(io.err, "Warning: EmergencyStops are removed only when they are named: wicapctl resume")?;
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -215,7 +236,7 @@ impl Delete {
                 () = sleep_until(begun + SILENCE), if !told && begun + SILENCE < end => {
                     told = true;
                     for awaited in waiting.pending() {
-                        writeln!(io.err, "waiting for {}", why_still_there(awaited, store))?;
+                        writeln!(io.err, "waiting for {}", harmless(&why_still_there(awaited, store)))?;
                     }
                     io.err.flush()?;
                 }

@@ -193,6 +193,9 @@ impl Edit {
     async fn write(&self, object: &Edited, patch: &Value, store: &Store) -> Result<Changed, Error> {
         let uid = object.shown.pointer("/metadata/uid").cloned().unwrap_or_default();
         let edit = |live: &Value| {
+            if list_moved(patch, &object.shown, live) {
+                return Err(store::Error::Conflict { what: object.kind.line(name_of(&object.shown)) }.into());
+            }
             let mut edited = live.clone();
             // Another object of the name is not the one that was edited.
             json_patch::merge(&mut edited, &json!({"metadata": {"uid": uid}}));
@@ -201,6 +204,18 @@ impl Edit {
         };
         change::change(&object.kind, name_of(&object.shown), store, DryRun::None, edit).await
     }
+}
+
+/// Whether a list that the patch replaces is another by now than the one that was shown: what somebody else put into it would be lost.
+fn list_moved(patch: &Value, shown: &Value, live: &Value) -> bool {
+    let Value::Object(fields) = patch else { return false };
+    fields.iter().any(|(key, new)| {
+        let (shown, live) = (&shown[key], &live[key]);
+        match new {
+            Value::Object(_) => list_moved(new, shown, live),
+            _ => (new.is_array() || shown.is_array()) && shown != live,
+        }
+    })
 }
 
 /// Whether two documents are about the same object.

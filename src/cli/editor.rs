@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, Io};
+use super::{Error, Io, interrupt};
 
 /// The variables that name it, the first that is set first; they are kubectl's.
 const VARIABLES: [&str; 2] = ["KUBE_EDITOR", "EDITOR"];
@@ -23,6 +23,8 @@ pub(super) fn command() -> String {
 pub(super) async fn open(path: &Path, io: &mut Io<'_>) -> Result<(), Error> {
     let editor = command();
     io.out.flush()?;
+    // Ctrl-C is the editor's; what was typed is not to be lost with us.
+    let _signals = interrupt::hold();
     // The shell splits the words and takes the quotes off, as everything does that reads these variables.
     let script = format!("{editor} \"$@\"");
     let status = tokio::process::Command::new("sh").arg("-c").arg(script).arg(&editor).arg(path).status().await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::kind::Kind;
 use super::print::sections::{in_time, seen};
-use super::print::table::Table;
+use super::print::table::{Table, harmless};
 use super::print::{self, format::Format};
 use super::{Error, Io, hint};
 use crate::api::Time;
@@ -137,7 +137,7 @@ impl Events {
                 }
                 // The feed gets over errors by itself; a store that was never there, or that refuses, is worth an end.
                 Err(e) if !begun || matches!(e, store::Error::Refused { .. }) => return Err(e.into()),
-                Err(e) => writeln!(io.err, "Warning: {}", Error::from(e))?,
+                Err(e) => writeln!(io.err, "Warning: {}", harmless(&Error::from(e).to_string()))?,
             }
             io.out.flush()?;
         }

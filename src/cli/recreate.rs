@@ -13,16 +13,22 @@ use super::wait::{FOREVER, timed_out};
 use super::{Error, finalizers, merge};
 use crate::store::{self, DeleteParams, Store};
 
-/// The kind that is not made anew: between its end and its new beginning nothing would be stopped.
-const NEVER_GONE: &str = "EmergencyStop";
+/// The kinds that are not made anew: between its end and its new beginning a stop would stop nothing, a policy deny nothing, and what
+/// an action does would not be on record.
+const NEVER_GONE: [&str; 3] = ["EmergencyStop", "ControlPolicy", "ActionRun"];
 
 /// Removes the object of that name, and waits until its finalizers are done with it. Returns whether there was one.
 ///
 /// # Errors
-/// An EmergencyStop that is there; what the store says; that it is not gone when the time is up.
+/// An EmergencyStop, a ControlPolicy or an ActionRun that is there; what the store says; that it is not gone when the time is up.
 pub(super) async fn remove(kind: &Kind, name: &str, limit: Duration, store: &Store) -> Result<bool, Error> {
-    if kind.info.kind == NEVER_GONE && kind.get(store, name).await?.is_some() {
-        let why = "an EmergencyStop is never gone for a moment; leave --force out";
+    if NEVER_GONE.contains(&kind.info.kind) {
+        // One that comes meanwhile is not removed either.
+        if kind.get(store, name).await?.is_none() {
+            return Ok(false);
+        }
+        let article = if kind.info.kind.starts_with(['A', 'E']) { "an" } else { "a" };
+        let why = format!("{article} {} is never gone for a moment; leave --force out", kind.info.kind);
         return Err(Error::Refused(vec![format!("error: {} cannot be made anew: {why}", kind.line(name))]));
     }
     let gone = match kind.delete(store, name, &DeleteParams::default()).await {

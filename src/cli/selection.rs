@@ -33,11 +33,18 @@ pub struct Selection {
     #[arg(long)]
     pub(super) all: bool,
     /// Only objects with these labels, as in app=wicap,tier!=db
-    #[arg(short = 'l', long = "selector", value_name = "LABELS")]
+    #[arg(short = 'l', long = "selector", value_name = "LABELS", value_parser = selector)]
     pub(super) labels: Option<String>,
     /// Only objects with these field values, as in spec.stack=wicap,status.phase!=Active
-    #[arg(long = "field-selector", value_name = "FIELDS")]
+    #[arg(long = "field-selector", value_name = "FIELDS", value_parser = selector)]
     fields: Option<String>,
+}
+
+/// A selector of a verb that changes something. One that says nothing would select everything: it is most often a variable of a script
+/// that was never set.
+pub(super) fn selector(text: &str) -> Result<String, String> {
+    let says = text.split(',').any(|part| !part.trim().is_empty());
+    if says { Ok(text.to_owned()) } else { Err("expected at least one requirement, such as app=wicap".to_owned()) }
 }
 
 impl Selection {

@@ -270,7 +270,7 @@ impl End {
         if phase.is_final() || session.spec.end {
             let message = session.status.and_then(|s| s.message).map(|m| format!(": {m}")).unwrap_or_default();
             let shown = if phase.is_final() { format!("{phase:?}{message}") } else { "told to end".to_owned() };
-            writeln!(io.err, "controlsession.{GROUP}/{name} is {shown}")?;
+            writeln!(io.err, "controlsession.{GROUP}/{name} is {}", print::table::harmless(&shown))?;
             self.showing.line(name, "unchanged", io)?;
             return Ok(None);
         }
@@ -393,6 +393,8 @@ impl Showing {
             let live = kind.get(store, name).await?.ok_or_else(|| kind.not_found(name))?;
             let last = merge::last_applied(&live).filter(|last| last["spec"].is_object());
             let mut wanted = last.clone().unwrap_or_else(|| draft::bare(&live));
+            // What others have changed since it was applied stays: a ttl that was shortened must not come back.
+            wanted["spec"] = live["spec"].clone();
             change(&mut wanted["spec"]);
             if tried == 0 {
                 self.before(&wanted, io)?;

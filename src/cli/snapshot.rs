@@ -9,7 +9,7 @@ use futures::StreamExt;
 use kube::runtime::watcher::Event;
 
 use super::operator::operator;
-use super::print::table::Table;
+use super::print::table::{Table, harmless};
 use super::progress::progress;
 use super::{Error, Io};
 use crate::api::GROUP;
@@ -139,7 +139,7 @@ impl Snapshot {
                 let (host, bytes) = (status.host.unwrap_or_default(), status.bytes.unwrap_or_default());
                 writeln!(io.out, "{file} on host {host}: {bytes} bytes, sha256 {}", status.digest.unwrap_or_default())?;
                 if let Some(message) = status.message {
-                    writeln!(io.err, "warning: {message}")?;
+                    writeln!(io.err, "warning: {}", harmless(&message))?;
                 }
                 Ok(())
             }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::error::code;
 use super::operator::operator;
+use super::print::table::harmless;
 use super::{Error, Io};
 use crate::api::stack::WicapStack;
 use crate::api::stop::{ALL, EmergencyStop, EmergencyStopSpec};
@@ -57,15 +58,12 @@ impl Stop {
         let mut errors = Vec::new();
         // Every name is tried, whatever became of those before it.
         for name in self.scope.names() {
-            match self.stop(name, store, io).await {
-                Err(e) if e.is_output() => return Err(e),
-                Err(e) => {
-                    if name == ALL && e.exit_code() == code::UNREACHABLE {
-                        self.without_the_store(io)?;
-                    }
-                    errors.push(e);
+            // Nor does it matter whether anybody reads what is said of them.
+            if let Err(e) = self.stop(name, store, io).await {
+                if name == ALL && e.exit_code() == code::UNREACHABLE {
+                    self.without_the_store(io)?;
                 }
-                Ok(()) => {}
+                errors.push(e);
             }
         }
         Error::all(errors)
@@ -103,7 +101,13 @@ impl Stop {
         if outcome == "unchanged"
             && let Some(old) = stops.get_opt(name).await?
         {
-            writeln!(io.err, "{} is already stopped, by {}: {}", whom(name), old.spec.by, old.spec.reason)?;
+            writeln!(
+                io.err,
+                "{} is already stopped, by {}: {}",
+                whom(name),
+                harmless(&old.spec.by),
+                harmless(&old.spec.reason)
+            )?;
         }
         // Asked after the stop is in force: a question must not delay it. A stop of a name that no stack has stops nothing.
         if name != ALL && store.api::<WicapStack>().get_opt(name).await?.is_none() {

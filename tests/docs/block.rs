@@ -1,7 +1,5 @@
 //! A fenced block and the marks before it.
 
-use clap::CommandFactory;
-
 /// Where in a manifest of `manifests/wicap/` the block's object belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {

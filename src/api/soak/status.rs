@@ -122,7 +122,7 @@ pub struct CheckRecord {
     /// Number of the next check: it is due at `soakingSince + next * period`, the last one at the end.
     #[serde(default)]
     pub next: u32,
-    /// The last failures, at most [`KEPT_FAILURES`].
+    /// The last failures, at most 20.
     #[serde(default)]
     pub failures: Vec<CheckFailure>,
 }

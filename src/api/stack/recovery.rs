@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[cfg(doc)]
-use super::STARTS_KEPT;
 use super::{STARTS_WINDOW, one, ten_seconds};
 use crate::api::Duration;
 use crate::api::action::ActionKind;
@@ -139,10 +137,10 @@ fn five_minutes() -> Duration {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Flapping {
-    /// So many starts, at most [`STARTS_KEPT`].
+    /// So many starts, at most 32.
     #[serde(default = "ten")]
     pub starts: u32,
-    /// Within this time, at most [`STARTS_WINDOW`].
+    /// Within this time, at most 1h.
     #[serde(default = "one_hour")]
     pub within: Duration,
 }

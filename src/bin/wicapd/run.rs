@@ -23,7 +23,7 @@ pub struct Run {
     store: StoreUrl,
     #[command(flatten)]
     serving: Serving,
-    /// Which controllers: all, or some of observer,planner,actuator,session,policy,soak,audit,gc.
+    /// Which controllers: all, or some of observer,planner,actuator,session,policy,soak,schedule,signals,snapshot,audit,gc.
     #[arg(long, default_value = "all", value_name = "NAMES")]
     controllers: Selection,
     /// The host whose stacks the observer and the actuator serve: those whose spec.host is this name.

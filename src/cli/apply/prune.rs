@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::kind::{Kind, name_of};
 use super::super::manifest::Manifest;
+use super::super::selection::selector;
 use super::super::{Error, merge, pairs};
 use crate::api::{GROUP, VERSION, Violation, registry};
 use crate::store::{ListParams, Store};
@@ -31,7 +32,7 @@ pub struct Pruning {
     #[arg(long)]
     all: bool,
     /// Only manifests and objects with these labels, as in app=wicap,tier!=db
-    #[arg(short = 'l', long = "selector", value_name = "LABELS")]
+    #[arg(short = 'l', long = "selector", value_name = "LABELS", value_parser = selector)]
     labels: Option<String>,
     /// Prune only objects of this kind, as in wicap.dev/v1alpha1/WicapStack; of every kind but EmergencyStop otherwise
     #[arg(long = "prune-allowlist", value_name = "GROUP/VERSION/KIND")]

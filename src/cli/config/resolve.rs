@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::audit::redact::redact;
 use crate::cli::Error;
 use crate::clock::Clock;
 use crate::store::{self, Store, StoreUrl};
@@ -99,7 +100,8 @@ pub fn resolve(
     }
     if let Some(text) = variable(STORE_VARIABLE).filter(|value| !value.is_empty()) {
         let text = text.to_string_lossy();
-        let url = text.parse().map_err(|e| Error::Usage(format!("{STORE_VARIABLE}: {e}")))?;
+        let wrong = |e: String| Error::Usage(format!("{STORE_VARIABLE}: {}", redact(&e)));
+        let url = text.parse::<StoreUrl>().map_err(|e| wrong(e.to_string()))?;
         return Ok(Chosen { url, tls, reason: Reason::Environment });
     }
     let contexts = read()?;
@@ -116,8 +118,9 @@ fn of_context(name: &str, reason: Reason, tls: Tls, file: &ConfigFile, contexts:
         let hint = "see wicapctl config get-contexts";
         return Err(Error::No(format!("context {name:?} does not exist in {shown}; {hint}")));
     };
-    let bad = |e| Error::Usage(format!("{shown}: context {name:?}: {e}"));
-    let url = context.store.parse().map_err(bad)?;
+    // A URL may hold a password.
+    let bad = |e: String| Error::Usage(format!("{shown}: context {name:?}: {}", redact(&e)));
+    let url = context.store.parse::<StoreUrl>().map_err(|e| bad(e.to_string()))?;
     Ok(Chosen { url, tls: tls.or(context.tls(&file.directory())), reason })
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::super::{Error, Io};
+use super::super::{Error, Io, interrupt};
 use super::{EXTERNAL, Sides};
 
 /// Runs it on every object that differs. Returns whether it says that there are differences.
@@ -22,6 +22,7 @@ pub(super) async fn show(command: &str, all: &[Sides], io: &mut Io<'_>) -> Resul
     let program = words.next().ok_or_else(|| trouble("names no program".to_owned()))?;
     // It writes to the same place, and what is written so far comes first.
     io.out.flush()?;
+    let _signals = interrupt::hold();
     let status = tokio::process::Command::new(program).args(words).arg(live.path()).arg(merged.path()).status().await;
     match status.map_err(|e| trouble(format!("cannot be run: {e}")))?.code() {
         Some(0) => Ok(false),

@@ -13,7 +13,7 @@ use super::rows::Layout;
 use super::{Get, Wanted};
 use crate::cli::kind::{Kind, name_of};
 use crate::cli::print::format::Format;
-use crate::cli::print::table::Table;
+use crate::cli::print::table::{Table, harmless};
 use crate::cli::print::{self, json, yaml};
 use crate::cli::{Error, Io};
 use crate::store::{Store, WatchParams};
@@ -46,7 +46,7 @@ pub(super) async fn run(get: &Get, wanted: Wanted, store: &Store, io: &mut Io<'_
             }
             // The watch gets over errors by itself; a store that was never there is worth an end.
             Err(e) if !shown.complete => return Err(e.into()),
-            Err(e) => writeln!(io.err, "Warning: {}", Error::from(e))?,
+            Err(e) => writeln!(io.err, "Warning: {}", harmless(&Error::from(e).to_string()))?,
         }
     }
     Ok(())

@@ -29,6 +29,8 @@ pub struct Down {
     pub data_dir: String,
     /// Whether there is one.
     pub data_dir_exists: bool,
+    /// Whether this user may not look into it: then what is in it is not known.
+    pub data_dir_hidden: bool,
     /// The process that holds it, by what it wrote down of itself; absent when none does, or none that can be seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
@@ -52,6 +54,7 @@ impl Down {
             local: url.is_local(),
             reason,
             data_dir_exists: data_dir.is_dir(),
+            data_dir_hidden: is_hidden(&data_dir),
             holder: holder(&data_dir),
             stop_file: StopFile::of(&data_dir).holds(),
             data_dir: data_dir.display().to_string(),
@@ -65,9 +68,15 @@ impl Down {
     pub fn step(&self) -> NextStep {
         let (why, command) = match (&self.holder, self.local) {
             (Some(_), true) => ("The daemon runs and does not answer here. See why:", "wicapctl doctor"),
-            (None, true) => {
-                ("Start the daemon, or see why what starts it does not (systemctl status wicapd):", "wicapd run")
-            }
+            (None, true) if self.data_dir_hidden => ("Look as the user whose daemon it is:", "sudo wicapctl status"),
+            (None, true) if !self.data_dir_exists => (
+                "No wicapd of this user was ever started. If root's is meant, look as root (or set WICAP_DATA_DIR):",
+                "sudo wicapctl status",
+            ),
+            (None, true) => (
+                "Start the daemon: as a service with systemctl start wicapd (why it ended: journalctl -u wicapd), or by hand:",
+                "wicapd run",
+            ),
             (_, false) => ("See from here how far the way to the store goes:", "wicapctl doctor"),
         };
         let command = command.to_owned();
@@ -86,15 +95,20 @@ impl Down {
         page.labelled(label("Store"), &[plain(format!("{}: {}", self.store, self.reason))]);
         let daemon = match (&self.holder, self.data_dir_exists) {
             (Some(holder), _) => Span::new(Tone::Warn, format!("{holder} holds {}", self.data_dir)),
+            (None, _) if self.data_dir_hidden => {
+                Span::new(Tone::Warn, format!("is not known: this user may not look into {}", self.data_dir))
+            }
             (None, true) => Span::new(Tone::Bad, format!("does not run on this host: nobody holds {}", self.data_dir)),
             (None, false) => Span::new(Tone::Bad, format!("does not run on this host: there is no {}", self.data_dir)),
         };
         page.labelled(label("wicapd"), &[daemon]);
-        let stop = match &self.stop_file {
+        // What cannot be seen counts as a stop for the daemon, and is no knowledge of one.
+        let stop = match self.stop_file.as_ref().filter(|_| !self.data_dir_hidden) {
             Some(reason) => Span::new(
                 Tone::Bad,
                 format!("{}/STOP is there: {reason}. The wicapd of that directory starts nothing", self.data_dir),
             ),
+            None if self.data_dir_hidden => Span::new(Tone::Warn, "are not known"),
             None => Span::new(Tone::Dim, "none on this host; what stops the store holds is not known"),
         };
         page.labelled(label("Stops"), &[stop]);
@@ -120,8 +134,18 @@ fn holder(data_dir: &Path) -> Option<String> {
     let file = std::fs::File::open(data_dir.join("lock")).ok()?;
     file.take(LINE).read_to_string(&mut line).ok()?;
     let line = line.trim().to_owned();
-    let pid: u32 = line.strip_prefix("process ")?.split(' ').next()?.parse().ok()?;
-    Path::new("/proc").join(pid.to_string()).exists().then_some(line)
+    let (pid, program) = line.strip_prefix("process ")?.split_once(" (")?;
+    let pid: u32 = pid.parse().ok()?;
+    // Its number may be another's by now. The kernel keeps 15 characters of a name.
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let path = program.split([' ', ')']).next()?;
+    let program: String = path.rsplit('/').next()?.chars().take(15).collect();
+    (name.trim_end() == program).then_some(line)
+}
+
+/// Whether this user may not look into a directory.
+fn is_hidden(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]
@@ -133,11 +157,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let lock = directory.path().join("lock");
         assert_eq!(holder(directory.path()), None);
-        let mine = format!("process {} (wicapd run), since 2026-01-01T00:00:00Z\n", std::process::id());
+        let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+        let mine = format!("process {} (/usr/bin/{} run), since 2026-01-01T00:00:00Z\n", std::process::id(), name.trim());
         std::fs::write(&lock, &mine).unwrap();
         assert_eq!(holder(directory.path()).as_deref(), Some(mine.trim()));
         // No process has this number: Linux gives none above 2^22.
         std::fs::write(&lock, "process 4194305 (wicapd run), since 2026-01-01T00:00:00Z\n").unwrap();
+        assert_eq!(holder(directory.path()), None);
+        // Its number is another's by now.
+        std::fs::write(&lock, mine.replace(name.trim(), "another")).unwrap();
         assert_eq!(holder(directory.path()), None);
         std::fs::write(&lock, "").unwrap();
         assert_eq!(holder(directory.path()), None);

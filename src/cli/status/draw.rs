@@ -51,6 +51,8 @@ pub fn draw(objects: &Objects, stack: &WicapStack, now: Time) -> Picture {
         stack: stack.name().to_owned(),
         host: stack.spec.host.clone(),
         project: stack.spec.compose.project.clone(),
+        directory: stack.spec.compose.directory.clone(),
+        files: stack.spec.compose.files.clone(),
         state: super::picture::State::Healthy,
         summary: String::new(),
         desired: stack.spec.desired_state,

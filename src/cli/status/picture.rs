@@ -50,6 +50,10 @@ pub struct Picture {
     pub host: String,
     /// Its compose project.
     pub project: String,
+    /// The project's directory, on its host.
+    pub directory: String,
+    /// Its compose files, as the stack names them.
+    pub files: Vec<String>,
     /// How it is.
     pub state: State,
     /// The same in a sentence.

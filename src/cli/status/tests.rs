@@ -99,6 +99,7 @@ fn a_store_that_is_down_has_its_screen() {
         ("down-remote", false, None, None),
     ] {
         let down = Down {
+            data_dir_hidden: false,
             store: if local { "embedded" } else { "https://etcd-1:2379,https://etcd-2:2379" }.to_owned(),
             local,
             reason: "connection refused".to_owned(),
@@ -160,7 +161,7 @@ fn each_situation_has_its_next_step() {
         ("blocked-by-budget", Some("wicapctl status wicap -w")),
         ("healthy-soon-unattended", Some("wicapctl session extend night --by 8h")),
         ("maintenance", Some("wicapctl status wicap -w")),
-        ("unmanaged", Some("docker compose -p wicap up --detach processor")),
+        ("unmanaged", Some("cd /opt/wicap && docker compose -p wicap -f compose.yaml up -d processor")),
         ("awaiting-approval", Some("wicapctl approve wicap-processor-start-service-0f1e2-1-1")),
         ("escalated", Some("wicapctl why incident/wicap-processor-not-running-0f1e2-1")),
         ("stopped", Some("wicapctl resume wicap")),

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::api::log_report::{LogReport, SignatureState, SignatureStatus};
 use crate::cli::print::age;
-use crate::cli::print::table::Table;
+use crate::cli::print::table::{Table, harmless};
 use crate::cli::{Error, Io};
 use crate::store::{self, Store};
 
@@ -72,7 +72,7 @@ impl Signatures {
         }));
         Table::list().write(io.out, &rows)?;
         for log in &status.unreadable {
-            writeln!(io.err, "warning: the log of {} cannot be read: {}", log.service, log.reason)?;
+            writeln!(io.err, "warning: the log of {} cannot be read: {}", log.service, harmless(&log.reason))?;
         }
         if status.dropped > 0 {
             writeln!(io.err, "warning: {} lines came faster than they are looked at, and were not", status.dropped)?;
