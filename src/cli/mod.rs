@@ -14,7 +14,7 @@
 //! - [`mod@print`]: tables, JSON, YAML, descriptions, pages
 //! - `config`, `operator`: which store is meant, and who runs the command
 //! - [`manners`]: how a command behaves towards whoever called it: [`paint`] (colour), `progress`, `prompt`, [`interrupt`] (signals)
-//! - [`usage`], [`examples`], [`man`], [`reference`], [`completion`]: what is said of the command line itself, and to a shell
+//! - [`usage`], [`examples`], [`man`], [`mod@reference`], [`completion`]: what is said of the command line itself, and to a shell
 //! - [`error`]: kubectl's words, and the exit codes
 
 mod annotate;

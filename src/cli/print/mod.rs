@@ -1,8 +1,8 @@
 //! What is shown, and how: tables, JSON, YAML, names.
 //!
 //! # Layout
-//! - [`format`]: what `-o` takes; [`custom`]: columns of one's own
-//! - [`json`], [`yaml`]: documents; [`items`]: a list of any length as one document
+//! - [`mod@format`]: what `-o` takes; [`custom`]: columns of one's own
+//! - [`mod@json`], [`yaml`]: documents; [`items`]: a list of any length as one document
 //! - [`table`]: rows in columns
 //! - [`columns`]: which columns a kind has
 //! - [`page`]: text with a meaning, laid out for a width

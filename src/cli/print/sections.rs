@@ -1,9 +1,9 @@
 //! The parts of a description that are tables: what a status lists, what belongs to the object, and Events.
 //!
 //! # Layout
-//! - [`stack`]: services, probes, drift, ladders, the plan
-//! - [`run`]: what an action or a soak run did
-//! - [`related`]: objects that belong to the described one
+//! - `stack`: services, probes, drift, ladders, the plan
+//! - `run`: what an action or a soak run did
+//! - `related`: objects that belong to the described one
 
 pub mod related;
 mod run;
