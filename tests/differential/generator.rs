@@ -43,7 +43,7 @@ const KEYS: &[&[u8]] = &[
 ];
 
 /// Long enough that none expires while a history runs; the last is the longest that etcd allows.
-const TTLS: &[i64] = &[1000, 1500, 86_400, 9_000_000_000];
+const TTLS: &[i64] = &[20_000, 30_000, 86_400, 9_000_000_000];
 
 /// The ids of leases that are given: one below zero too.
 const LEASES: &[i64] = &[1, 2, 3, 4, 5, 6, -7];

@@ -18,6 +18,7 @@ const LINE: u64 = 512;
 /// What is known without the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own in the machine form")]
 pub struct Down {
     /// The store's address.
     pub store: String,
@@ -31,6 +32,9 @@ pub struct Down {
     pub data_dir_exists: bool,
     /// Whether this user may not look into it: then what is in it is not known.
     pub data_dir_hidden: bool,
+    /// Whether root asks: then there is nobody else to ask as.
+    #[serde(skip)]
+    pub as_root: bool,
     /// The process that holds it, by what it wrote down of itself; absent when none does, or none that can be seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
@@ -55,6 +59,7 @@ impl Down {
             reason,
             data_dir_exists: data_dir.is_dir(),
             data_dir_hidden: is_hidden(&data_dir),
+            as_root: rustix::process::geteuid().is_root(),
             holder: holder(&data_dir),
             stop_file: StopFile::of(&data_dir).holds(),
             data_dir: data_dir.display().to_string(),
@@ -69,7 +74,7 @@ impl Down {
         let (why, command) = match (&self.holder, self.local) {
             (Some(_), true) => ("The daemon runs and does not answer here. See why:", "wicapctl doctor"),
             (None, true) if self.data_dir_hidden => ("Look as the user whose daemon it is:", "sudo wicapctl status"),
-            (None, true) if !self.data_dir_exists => (
+            (None, true) if !self.data_dir_exists && !self.as_root => (
                 "No wicapd of this user was ever started. If root's is meant, look as root (or set WICAP_DATA_DIR):",
                 "sudo wicapctl status",
             ),

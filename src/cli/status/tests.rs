@@ -100,6 +100,7 @@ fn a_store_that_is_down_has_its_screen() {
     ] {
         let down = Down {
             data_dir_hidden: false,
+            as_root: true,
             store: if local { "embedded" } else { "https://etcd-1:2379,https://etcd-2:2379" }.to_owned(),
             local,
             reason: "connection refused".to_owned(),
