@@ -9,6 +9,9 @@ use wicap::cli::Cli;
 use crate::page::root;
 use crate::scene;
 
+/// What starts services where a machine has systemd. A container has none, and its pages are checked there too.
+const SERVICES: &str = "systemctl";
+
 /// What the shell has itself.
 const BUILT_IN: [&str; 6] = ["cd", "export", "kill", "exit", "echo", "umask"];
 
@@ -96,7 +99,7 @@ fn check(words: &[String]) -> Result<(), String> {
         }
         _ if program.starts_with("hack/") => script(program, arguments),
         _ if program.contains('/') => exists(program),
-        _ if BUILT_IN.contains(&program) => Ok(()),
+        _ if BUILT_IN.contains(&program) || program == SERVICES => Ok(()),
         _ => on_path(program),
     }
 }
