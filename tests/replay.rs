@@ -312,7 +312,8 @@ async fn a_recording_of_a_live_stack_gives_the_decisions_that_were_taken() {
         f["stack"]["metadata"]["name"] = json!("wicap");
         f["stack"]["spec"]["services"] = json!([{"name": "redis"}, {"name": "ui", "dependsOn": ["redis"]}]);
         f["stack"]["spec"]["defaults"]["recovery"] = json!({
-            "holdOff": "200ms", "backoff": {"initial": "300ms", "max": "400ms"},
+            // Long enough for the stop below to be in force before the third action is due, on a machine that has other work.
+            "holdOff": "200ms", "backoff": {"initial": "2s", "max": "3s"},
             "ladder": [{"action": "start_service", "attempts": 2}, {"action": "restart_service"}],
         });
         f["session"]["spec"]["stack"] = json!("wicap");
