@@ -497,3 +497,17 @@ fn a_session_can_be_ended_whoever_changed_it_since_it_was_opened() {
     let live = scene.live(&session("8h"));
     assert_eq!((&live["spec"]["end"], &live["spec"]["ttl"]), (&json!(true), &json!("1h")));
 }
+
+#[test]
+fn a_change_that_nobody_reads_of_does_not_pass_for_done() {
+    let scene = Scene::new();
+    scene.apply(&policy("a", &["*"]));
+    let code = |words: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut shell = std::process::Command::new("sh");
+        shell.arg("-c").arg(scene.wicapctl(words)).stdout(writer).status().unwrap().code()
+    };
+    assert_eq!(code(&["label", "cp", "a", "x=y"]), Some(1));
+    assert_eq!(code(&["get", "cp"]), Some(0), "who has read enough has what they wanted");
+}

@@ -125,8 +125,8 @@ impl Apply {
                 Step::Nothing { .. } => return Ok(foreseen(step)),
                 Step::Create { object } => kind.create(store, object).await,
                 Step::Replace { object, .. } => kind.replace(store, object).await,
-                Step::Recreate { object, .. } => {
-                    recreate::remove(kind, &manifest.name, self.timeout, store).await?;
+                Step::Recreate { object, live } => {
+                    recreate::remove(kind, &manifest.name, &recreate::as_seen(live), self.timeout, store).await?;
                     kind.create(store, object).await
                 }
             };

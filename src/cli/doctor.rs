@@ -22,12 +22,13 @@ mod store;
 use std::path::PathBuf;
 
 use crate::api::stack::default_host;
+use crate::cli::print::format::Output;
 use crate::cli::print::table::harmless;
 use crate::cli::progress::progress;
 use crate::cli::{Error, Io, print};
 use crate::clock::Clock;
 use crate::store::embedded::data_dir::default_path;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use crate::cli::config::file::ConfigFile;
@@ -60,12 +61,6 @@ pub struct Doctor {
     /// How it is printed
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 impl Doctor {

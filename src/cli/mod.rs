@@ -198,6 +198,28 @@ enum Verb {
     Version(version::Version),
 }
 
+impl Verb {
+    /// Whether it changes what the store holds, object after object.
+    fn changes(&self) -> bool {
+        matches!(
+            self,
+            Self::Apply(_)
+                | Self::Create(_)
+                | Self::Replace(_)
+                | Self::Patch(_)
+                | Self::Edit(_)
+                | Self::Label(_)
+                | Self::Annotate(_)
+                | Self::Delete(_)
+                | Self::Session(_)
+                | Self::Stop(_)
+                | Self::Resume(_)
+                | Self::Approve(_)
+                | Self::Deny(_)
+        )
+    }
+}
+
 /// Where a command writes.
 pub struct Io<'a> {
     /// Data.
@@ -228,7 +250,8 @@ impl Cli {
         match outcome {
             Ok(()) => error::code::DONE,
             Err(error) => {
-                let code = error.exit_code();
+                // Whoever stops reading has what they wanted; of what was to be changed something may be left undone.
+                let code = if error.is_output() && self.verb.changes() { error::code::NO } else { error.exit_code() };
                 let text = error.to_string();
                 if code != error::code::DONE && !text.is_empty() {
                     // When even that cannot be written, the exit code has to do.

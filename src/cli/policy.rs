@@ -1,6 +1,7 @@
 //! `policy explain`: every gate that an action passes or not, what decided, and what would have to change.
 
-use clap::{Args, Subcommand, ValueEnum};
+use crate::cli::print::format::Output;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::print::table::Table;
@@ -46,12 +47,6 @@ struct Explain {
     /// How it is printed
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 fn action(text: &str) -> Result<ActionKind, String> {

@@ -17,11 +17,24 @@ use crate::store::{self, DeleteParams, Store};
 /// an action does would not be on record.
 const NEVER_GONE: [&str; 3] = ["EmergencyStop", "ControlPolicy", "ActionRun"];
 
-/// Removes the object of that name, and waits until its finalizers are done with it. Returns whether there was one.
+/// The object that was looked at, and no other of its name, nor the same with what others wrote since.
+pub(super) fn as_seen(live: &Value) -> DeleteParams {
+    let text = |field: &str| live.pointer(&format!("/metadata/{field}")).and_then(Value::as_str).map(str::to_owned);
+    DeleteParams { uid: text("uid"), resource_version: text("resourceVersion") }
+}
+
+/// Removes the object of that name if it is the one that is meant, and waits until its finalizers are done with it. Returns whether there
+/// was one.
 ///
 /// # Errors
 /// An EmergencyStop, a ControlPolicy or an ActionRun that is there; what the store says; that it is not gone when the time is up.
-pub(super) async fn remove(kind: &Kind, name: &str, limit: Duration, store: &Store) -> Result<bool, Error> {
+pub(super) async fn remove(
+    kind: &Kind,
+    name: &str,
+    meant: &DeleteParams,
+    limit: Duration,
+    store: &Store,
+) -> Result<bool, Error> {
     if NEVER_GONE.contains(&kind.info.kind) {
         // One that comes meanwhile is not removed either.
         if kind.get(store, name).await?.is_none() {
@@ -31,7 +44,7 @@ pub(super) async fn remove(kind: &Kind, name: &str, limit: Duration, store: &Sto
         let why = format!("{article} {} is never gone for a moment; leave --force out", kind.info.kind);
         return Err(Error::Refused(vec![format!("error: {} cannot be made anew: {why}", kind.line(name))]));
     }
-    let gone = match kind.delete(store, name, &DeleteParams::default()).await {
+    let gone = match kind.delete(store, name, meant).await {
         Ok(object) => object,
         Err(store::Error::NotFound { .. }) => return Ok(false),
         Err(e) => return Err(e.into()),

@@ -13,7 +13,7 @@ use super::manifest::{Manifest, Source};
 use super::report::Outcome;
 use super::{Error, Io, merge, recreate, timeout};
 use crate::api::GROUP;
-use crate::store::{self, Store};
+use crate::store::{self, DeleteParams, Store};
 
 /// Arguments of `replace`.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ impl Replace {
 
     async fn make_anew(&self, manifest: &Manifest, object: &Value, store: &Store, io: &mut Io<'_>) -> Result<Value, Error> {
         let kind = &manifest.kind;
-        if recreate::remove(kind, &manifest.name, self.timeout, store).await? {
+        if recreate::remove(kind, &manifest.name, &DeleteParams::default(), self.timeout, store).await? {
             writeln!(io.out, "{}.{GROUP} {:?} deleted", kind.singular(), manifest.name)?;
         }
         Ok(kind.create(store, &recreate::new_life(object)).await?)

@@ -26,7 +26,8 @@ pub mod picture;
 pub(crate) mod tests;
 mod verdict;
 
-use clap::{Args, ValueEnum};
+use crate::cli::print::format::Output;
+use clap::Args;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
@@ -63,12 +64,6 @@ pub struct Status {
     /// Columns to lay out for, at least 40; the terminal's, or $COLUMNS, or 80 when absent
     #[arg(long, value_name = "COLUMNS", value_parser = columns)]
     width: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 /// A number of columns of a flag.

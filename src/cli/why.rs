@@ -15,7 +15,8 @@ mod stack;
 #[cfg(test)]
 mod tests;
 
-use clap::{Args, ValueEnum};
+use crate::cli::print::format::Output;
+use clap::Args;
 
 use super::kind::Kind;
 use super::print::json;
@@ -44,12 +45,6 @@ pub struct Why {
     /// Columns to lay out for, at least 40; the terminal's, or $COLUMNS, or 80 when absent
     #[arg(long, value_name = "COLUMNS", value_parser = columns)]
     width: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 impl Why {

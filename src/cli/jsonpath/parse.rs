@@ -157,8 +157,8 @@ impl Scanner<'_> {
         unquoted(&text[1..end]).ok_or_else(|| format!("unquote string {text} error invalid syntax"))
     }
 
-    /// The inside of brackets, up to and with the one that closes them. One inside quotes does not close.
-    fn brackets(&mut self) -> Result<Step, String> {
+    /// What stands before the next `close` of this line that is not inside quotes. Both are taken.
+    fn until(&mut self, close: char) -> Option<String> {
         let mut quote = None;
         let end = self.rest.find(|c| {
             match quote {
@@ -166,13 +166,17 @@ impl Scanner<'_> {
                 None if matches!(c, '"' | '\'') => quote = Some(c),
                 _ => {}
             }
-            (c == ']' && quote.is_none()) || c == '\n'
+            (c == close && quote.is_none()) || c == '\n'
         });
-        let Some(end) = end.filter(|end| self.rest[*end..].starts_with(']')) else {
-            return Err("unterminated array".to_owned());
-        };
-        let inside = self.take(end).to_owned();
+        let end = end.filter(|end| self.rest[*end..].starts_with(close))?;
+        let text = self.take(end).to_owned();
         self.skip(1);
+        Some(text)
+    }
+
+    /// The inside of brackets, up to and with the one that closes them. One inside quotes does not close.
+    fn brackets(&mut self) -> Result<Step, String> {
+        let inside = self.until(']').ok_or("unterminated array")?;
         match split_outside_quotes(&inside).as_slice() {
             [_] => bracket(&inside),
             several => {
@@ -184,20 +188,7 @@ impl Scanner<'_> {
 
     /// A filter, after its `[?(`.
     fn filter(&mut self) -> Result<Step, String> {
-        let mut quote = None;
-        let end = self.rest.find(|c| {
-            match quote {
-                Some(open) if c == open => quote = None,
-                None if matches!(c, '"' | '\'') => quote = Some(c),
-                _ => {}
-            }
-            (c == ')' && quote.is_none()) || c == '\n'
-        });
-        let Some(end) = end.filter(|end| self.rest[*end..].starts_with(')')) else {
-            return Err("unterminated filter".to_owned());
-        };
-        let text = self.take(end).to_owned();
-        self.skip(1);
+        let text = self.until(')').ok_or("unterminated filter")?;
         if !self.eat("]") {
             return Err("unclosed array expect ]".to_owned());
         }

@@ -1,5 +1,6 @@
 //! What `-o` takes.
 
+use clap::ValueEnum;
 use std::fs;
 use std::str::FromStr;
 
@@ -11,6 +12,15 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// What there is, as an error lists it.
 const FORMATS: &str = "custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,table,wide,yaml";
+
+/// How a verb says what it found that has no object to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
 
 /// A format of `-o`.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,7 +12,7 @@ use super::super::print::page::{Page, Span};
 use super::super::{Error, Io};
 use super::objects::Objects;
 use super::picture::Picture;
-use super::{Output, Status, page, pictures, reason_of, report, terminal_width, with_stop_file};
+use super::{Status, page, pictures, reason_of, report, terminal_width, with_stop_file};
 use crate::api::action::ActionRun;
 use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
@@ -21,6 +21,7 @@ use crate::api::soak::SoakRun;
 use crate::api::stack::WicapStack;
 use crate::api::stop::EmergencyStop;
 use crate::api::{Object, Time};
+use crate::cli::print::format::Output;
 use crate::store::{self, Store, WatchParams};
 
 /// Changes that come within this time of one another are shown together: an action writes several objects, and people do not read

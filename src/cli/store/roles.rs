@@ -1,7 +1,8 @@
 //! `store init-roles`: the users and roles of an etcd.
 
+use crate::cli::print::format::Output;
+use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::cli::{Error, Io};
@@ -33,12 +34,6 @@ Set up the roles of an etcd, by which operators and controllers write what is th
 One role each for operators, viewers and every controller, on the keys under the prefix of the store's URL. What a role lacks is \
 granted, what it has too much is revoked; other roles and users are not touched. A second run changes nothing. Authentication is \
 not turned on by this: how to is said when it is off. When it is on, this needs root's certificate. The embedded store has no roles.";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
 
 impl InitRoles {
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {

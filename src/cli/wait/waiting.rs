@@ -125,9 +125,19 @@ impl Waiting {
             }
             Ok(Event::Apply(object)) => self.look(kind, name_of(&object).to_owned(), Some(&object)),
             Ok(Event::Delete(object)) => self.look(kind, name_of(&object).to_owned(), None),
+            // It will not get better by itself.
+            Err(e @ store::Error::Refused { .. }) => self.give_up(kind, &e.to_string()),
             // The watch gets over it; the timeout is the end of patience.
             Err(_) => {}
         }
+    }
+
+    /// Nothing will be heard of the objects of a kind any more.
+    fn give_up(&mut self, kind: &'static str, why: &str) {
+        let (gone, left) = std::mem::take(&mut self.pending).into_iter().partition(|((of, _), _)| *of == kind);
+        self.pending = left;
+        let gone: BTreeMap<Key, Awaited> = gone;
+        self.ready.extend(gone.into_values().map(|awaited| (awaited, Outcome::Never(why.to_owned()))));
     }
 
     fn look(&mut self, kind: &'static str, name: String, object: Option<&Value>) {

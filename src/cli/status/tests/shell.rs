@@ -10,8 +10,9 @@ use crate::store::embedded::{Embedded, Options};
 use crate::store::{DeleteParams, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::super::{Output, Status};
+use super::super::Status;
 use super::fixture;
+use crate::cli::print::format::Output;
 use crate::cli::{Error, Io, Manners};
 
 /// How long something may take to be shown that comes at once: a busy machine is slow.
