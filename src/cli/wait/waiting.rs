@@ -209,4 +209,14 @@ mod tests {
         assert_eq!(done(&mut waiting, vec![Event::Apply(stack("a", "0/1"))]), []);
         assert_eq!(done(&mut waiting, vec![Event::Delete(stack("a", "0/1"))]), [("a".to_owned(), Outcome::Met(0))]);
     }
+
+    #[test]
+    fn a_watch_that_is_refused_is_not_waited_for() {
+        let mut waiting = waiting(&["a"], "delete");
+        waiting.take("WicapStack", Err(store::Error::Refused { reason: "no".into() }));
+        assert!(
+            matches!(done(&mut waiting, vec![]).as_slice(), [(name, Outcome::Never(why))] if name == "a" && why.contains("no"))
+        );
+        assert_eq!(waiting.pending().count(), 0);
+    }
 }
