@@ -9,6 +9,7 @@
 //! - [`registry`]: the table of kinds, for code that does not know the kind beforehand
 //! - [`decode`]: strict reading of what people wrote, with the path of every mistake
 //! - [`duration`]: durations as they are written, such as `"30s"`
+//! - [`tags`]: what labels and annotations must look like
 //! - [`validate`]: what a name, a path, a duration must look like, and the [`Violation`] that says so
 //! - [`condition`]: condition types and reasons, documented like an API
 //! - [`reason`]: the reasons that Events carry
@@ -31,6 +32,7 @@ pub mod snapshot;
 pub mod soak;
 pub mod stack;
 pub mod stop;
+pub mod tags;
 pub mod validate;
 
 use std::fmt::Debug;

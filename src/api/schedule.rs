@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::soak::{SoakRun, SoakRunSpec};
 use super::validate::{Check, quoted};
-use super::{Object, Time, Violation};
+use super::{Object, Time, Violation, tags};
 
 /// Soak runs by the clock. A run is made at most once for each time that the schedule names, whatever becomes of the controllers.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -163,6 +163,7 @@ impl Object for ScheduledSoak {
             quoted(self.name()),
             format!("at most {NAME_MOST} characters: a run's name is longer"),
         );
+        check.all(tags::of_labels(&spec.run_template.labels).into_iter().map(|v| v.under("spec.runTemplate")).collect());
         let template = &spec.run_template.spec;
         for (set, name) in [(template.abort, "abort"), (template.finish, "finish"), (template.promoted, "promoted")] {
             check.that(

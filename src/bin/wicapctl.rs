@@ -12,6 +12,10 @@ use wicap::cli::manners::{Flags, Manners, Terminals};
 use wicap::cli::paint::Environment;
 use wicap::cli::{Cli, Io, completion, examples, interrupt, manners, usage};
 
+/// As in the daemon: a list is a great many small pieces, which are read by one thread and let go by another.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     match completion::protocol::answer(wicap::cli::command, &mut out) {
@@ -32,7 +36,8 @@ fn main() -> ExitCode {
         Ok(told) => told,
         Err(e) => return cannot("signals cannot be listened to", e),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // What is asked for and read by tasks goes on beside this thread, which writes.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return cannot("the runtime cannot be started", e),
     };

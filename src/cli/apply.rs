@@ -84,7 +84,7 @@ impl Apply {
         match applied.as_slice() {
             [] => {}
             [one] => report.document(one, io)?,
-            several => report.document(&print::list(several), io)?,
+            _ => report.document(&print::list(applied), io)?,
         }
         self.prune(&manifests, &others, store, &mut report, io).await
     }

@@ -48,7 +48,7 @@ impl Crds {
                 _ => return Err(Error::Usage("crds are written as json or yaml".to_owned())),
             };
             let items: Vec<Value> = all.into_iter().map(|(_, definition)| definition).collect();
-            return print::document(io.out, format, &print::list(&items));
+            return print::document(io.out, format, &print::list(items));
         };
         let failed = |path: &PathBuf, e: std::io::Error| Error::No(format!("{}: {e}", path.display()));
         fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;

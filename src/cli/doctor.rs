@@ -31,6 +31,7 @@ use crate::store::embedded::data_dir::default_path;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::called::Called;
 use crate::cli::config::file::ConfigFile;
 use crate::cli::config::resolve::Chosen;
 use facts::Facts;
@@ -68,7 +69,13 @@ impl Doctor {
     ///
     /// # Errors
     /// [`Error::No`] when something fails.
-    pub(super) async fn run(&self, chosen: &Chosen, file: &ConfigFile, io: &mut Io<'_>) -> Result<(), Error> {
+    pub(super) async fn run(
+        &self,
+        chosen: &Chosen,
+        file: &ConfigFile,
+        called: &Called,
+        io: &mut Io<'_>,
+    ) -> Result<(), Error> {
         let data_dir = self.data_dir.clone().unwrap_or_else(default_path);
         let places = Places {
             host: self.host.clone(),
@@ -79,7 +86,10 @@ impl Doctor {
         };
         let clock = Clock::system();
         let facts = progress(io, "checking", gather(chosen, &places, &clock)).await;
-        let findings = judge(&facts);
+        let mut findings = judge(&facts);
+        for mend in findings.iter_mut().filter_map(|finding| finding.mend.as_mut()) {
+            *mend = called.again(mend);
+        }
         self.report(&findings, io)
     }
 

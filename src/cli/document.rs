@@ -46,8 +46,16 @@ fn bad_json(error: &serde_json::Error) -> BadText {
     BadText { line: error.line() as u64, column: error.column() as u64, message }
 }
 
+/// How much a YAML text may hold: what `get -o yaml` writes of a hundred thousand objects can be applied. Aliases and depth, which
+/// make much of little, are bounded by the parser's own limits.
+fn limits() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_documents: 100_000, max_nodes: 20_000_000, max_events: 40_000_000 },
+    }
+}
+
 fn yaml(text: &str) -> Result<Vec<Value>, BadText> {
-    let documents: Vec<Unique> = serde_saphyr::from_multiple(text).map_err(|e| {
+    let documents: Vec<Unique> = serde_saphyr::from_multiple_with_options(text, limits()).map_err(|e| {
         let place = e.location();
         let message = e.without_snippet().render();
         let message: String = message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -188,5 +196,13 @@ mod tests {
         for text in [deep.as_str(), lists.as_str(), bomb.as_str(), "a: .nan", "\0", "%YAML 9\n---\na", "*x"] {
             assert!(parse(text).is_err(), "{}", &text[..text.len().min(40)]);
         }
+    }
+
+    #[test]
+    fn as_many_documents_as_a_store_may_hold_can_be_read() {
+        let many = "---\na: [1, 2, {b: c}]\n".repeat(20_000);
+        assert_eq!(parse(&many).unwrap().len(), 20_000);
+        let list = format!("items:\n{}", "- a: [1, 2, {b: c}]\n".repeat(50_000));
+        assert_eq!(parse(&list).unwrap()[0]["items"].as_array().unwrap().len(), 50_000);
     }
 }

@@ -1,12 +1,14 @@
 //! A kind behind the name that was typed: the store's typed access with the type erased, so that a verb is written once.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use kube::runtime::watcher::Event;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use super::{Error, hint};
 use crate::api::registry::{self, KindInfo};
@@ -34,9 +36,10 @@ const NAMES_COMPARED: u32 = 1000;
 pub(crate) type Events = BoxStream<'static, Result<Event<Value>, store::Error>>;
 
 /// One kind and what can be done with its objects, as JSON.
+#[derive(Clone)]
 pub(crate) struct Kind {
     pub info: KindInfo,
-    ops: Box<dyn Ops>,
+    ops: Arc<dyn Ops>,
 }
 
 /// What a verb asks of a kind. Objects go in and out as JSON in the form their type gives them.
@@ -139,6 +142,17 @@ impl Kind {
         Ok(self.ops.page(store, params).await?)
     }
 
+    /// All pages of a list, one after the other.
+    pub fn pages(&self, store: &Store, params: ListParams) -> Pages {
+        Pages { ahead: Some(self.ahead(store, params.clone())), kind: self.clone(), store: store.clone(), params }
+    }
+
+    /// Asks for a page, and reads it, while the caller does something else.
+    fn ahead(&self, store: &Store, params: ListParams) -> JoinHandle<Result<Page, store::Error>> {
+        let (kind, store) = (self.clone(), store.clone());
+        tokio::spawn(async move { kind.ops.page(&store, &params).await })
+    }
+
     pub async fn create(&self, store: &Store, object: &Value) -> Result<Value, store::Error> {
         self.ops.create(store, object).await
     }
@@ -156,13 +170,48 @@ impl Kind {
     }
 }
 
+/// The pages of a list. Each is asked for and read while the one before it is made use of.
+pub(crate) struct Pages {
+    kind: Kind,
+    store: Store,
+    params: ListParams,
+    ahead: Option<JoinHandle<Result<Page, store::Error>>>,
+}
+
+impl Pages {
+    /// The objects of the next page, in the order of their names; nothing after the last.
+    pub async fn next(&mut self) -> Result<Option<Vec<Value>>, Error> {
+        let Some(ahead) = &mut self.ahead else { return Ok(None) };
+        let page = match ahead.await {
+            Ok(page) => page?,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // A part must not be taken for the whole.
+                Err(_) => return Err(Error::No("the list was given up".to_owned())),
+            },
+        };
+        self.params.continue_token = page.continue_token;
+        let more = self.params.continue_token.is_some();
+        self.ahead = more.then(|| self.kind.ahead(&self.store, self.params.clone()));
+        Ok(Some(page.objects))
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        if let Some(ahead) = &self.ahead {
+            ahead.abort();
+        }
+    }
+}
+
 struct Typed<K>(PhantomData<fn() -> K>);
 
-fn ops(kind: &str) -> Option<Box<dyn Ops>> {
+fn ops(kind: &str) -> Option<Arc<dyn Ops>> {
     macro_rules! by_kind {
         ($($kind:path),*) => {{
             $(if kind == <$kind as kube::Resource>::kind(&()) {
-                return Some(Box::new(Typed::<$kind>(PhantomData)));
+                return Some(Arc::new(Typed::<$kind>(PhantomData)));
             })*
             None
         }};

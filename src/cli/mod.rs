@@ -12,7 +12,7 @@
 //! - `finalizers`: what holds an object that is to go
 //! - [`jsonpath`]: values inside objects, and templates
 //! - [`mod@print`]: tables, JSON, YAML, descriptions, pages
-//! - `config`, `operator`: which store is meant, and who runs the command
+//! - `config`, `called`, `operator`: which store is meant, how that was said, and who runs the command
 //! - [`manners`]: how a command behaves towards whoever called it: [`paint`] (colour), `progress`, `prompt`, [`interrupt`] (signals)
 //! - [`usage`], [`examples`], [`man`], [`mod@reference`], [`completion`]: what is said of the command line itself, and to a shell
 //! - [`error`]: kubectl's words, and the exit codes
@@ -22,6 +22,7 @@ mod api_resources;
 mod apply;
 mod approve;
 mod audit;
+mod called;
 mod change;
 pub mod completion;
 mod config;
@@ -94,6 +95,7 @@ pub use manners::Manners;
 
 use crate::clock::Clock;
 use crate::store::{Store, StoreUrl};
+use called::Called;
 use config::file::ConfigFile;
 use config::resolve::{Chosen, resolve};
 
@@ -266,8 +268,8 @@ impl Cli {
     /// What the verb does. It asks the store only where it needs one. Each is in a box of its own: together they are larger than a stack.
     fn dispatch<'a>(&'a self, io: &'a mut Io<'_>) -> LocalBoxFuture<'a, Result<(), Error>> {
         match &self.verb {
-            Verb::Status(status) => async move { status.run(&self.store().await?, io).await }.boxed_local(),
-            Verb::Why(why) => async move { why.run(&self.store().await?, io).await }.boxed_local(),
+            Verb::Status(status) => async move { status.run(&self.store().await?, &self.called(), io).await }.boxed_local(),
+            Verb::Why(why) => async move { why.run(&self.store().await?, &self.called(), io).await }.boxed_local(),
             Verb::Get(get) => async move { get.run(&self.store().await?, io).await }.boxed_local(),
             Verb::Describe(describe) => async move { describe.run(&self.store().await?, io).await }.boxed_local(),
             Verb::Events(events) => async move { events.run(&self.store().await?, io).await }.boxed_local(),
@@ -292,7 +294,9 @@ impl Cli {
             Verb::Soak(soak) => async move { soak.run(&self.store().await?, io).await }.boxed_local(),
             Verb::Snapshot(snapshot) if !snapshot.asks_the_store() => async move { snapshot.run_alone(io) }.boxed_local(),
             Verb::Snapshot(snapshot) => async move { snapshot.run(&self.store().await?, io).await }.boxed_local(),
-            Verb::Doctor(doctor) => async move { doctor.run(&self.chosen()?, &config_file(), io).await }.boxed_local(),
+            Verb::Doctor(doctor) => {
+                async move { doctor.run(&self.chosen()?, &config_file(), &self.called(), io).await }.boxed_local()
+            }
             Verb::Store(whole) => async move { whole.run(|| self.chosen(), io).await }.boxed_local(),
             Verb::Replay(replay) => match replay.records() {
                 Some(stack) => async move { replay.record(stack, &self.store().await?, io).await }.boxed_local(),
@@ -316,6 +320,11 @@ impl Cli {
     fn chosen(&self) -> Result<Chosen, Error> {
         let file = config_file();
         resolve(self.store.as_ref(), self.context.as_deref(), &variable, &file, || file.read())
+    }
+
+    /// How the store was chosen on this command line.
+    fn called(&self) -> Called {
+        Called::with(self.store.as_ref(), self.context.as_deref())
     }
 
     /// The store that is meant, in the name of whoever runs the command.

@@ -1,20 +1,11 @@
-//! Labels and annotations as a command line changes them: `KEY=VALUE` sets one, `KEY-` removes one. And what Kubernetes
-//! lets a key and a label's value be.
+//! Labels and annotations as a command line changes them: `KEY=VALUE` sets one, `KEY-` removes one.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::Error;
-
-/// The longest name of a key, and the longest value of a label, in bytes (Kubernetes: `LabelValueMaxLength`).
-const MOST: usize = 63;
-
-/// The longest prefix of a key, which is a DNS subdomain, in bytes (RFC 1123).
-const MOST_PREFIX: usize = 253;
-
-/// The most bytes that the annotations of an object may have together (Kubernetes: `TotalAnnotationSizeLimitB`).
-const MOST_ANNOTATIONS: usize = 256 * 1024;
+use crate::api::tags::{MOST_ANNOTATIONS, wrong_key, wrong_value};
 
 /// Which map of the metadata is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,43 +156,6 @@ impl Pairs {
             }
         }))
     }
-}
-
-/// Letters and digits at both ends, `-`, `_` and `.` between them.
-fn is_name(text: &str) -> bool {
-    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    text.len() <= MOST
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
-}
-
-/// What is wrong with the key of a label or annotation: `name` or `prefix/name`.
-fn wrong_key(key: &str) -> Option<String> {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_prefix = |p: &str| p.len() <= MOST_PREFIX && crate::api::validate::is_object_name(p);
-    if prefix.is_some_and(|p| !is_prefix(p)) {
-        return Some("the prefix part must be a lower-case DNS subdomain (e.g. 'example.com')".to_owned());
-    }
-    if is_name(name) {
-        return None;
-    }
-    Some(format!(
-        "the name part must consist of 1 to {MOST} alphanumeric characters, '-', '_' or '.', and must start and end with \
-         an alphanumeric character (e.g. 'MyName' or 'example.com/my.name')"
-    ))
-}
-
-/// What is wrong with the value of a label: nothing, or as the name of a key.
-pub(super) fn wrong_value(value: &str) -> Option<String> {
-    if value.is_empty() || is_name(value) {
-        return None;
-    }
-    Some(format!(
-        "a valid label must be an empty string or consist of at most {MOST} alphanumeric characters, '-', '_' or '.', and \
-         must start and end with an alphanumeric character (e.g. 'MyValue' or '12345')"
-    ))
 }
 
 #[cfg(test)]

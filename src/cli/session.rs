@@ -381,7 +381,7 @@ impl Showing {
         match (&self.output, applied) {
             (None | Some(Format::Name), _) | (_, []) => Ok(()),
             (Some(format), [one]) => Ok(print::document(io.out, format, one)?),
-            (Some(format), all) => Ok(print::document(io.out, format, &print::list(all))?),
+            (Some(format), all) => Ok(print::document(io.out, format, &print::list(all.to_vec()))?),
         }
     }
 

@@ -31,6 +31,7 @@ use clap::Args;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
+use super::called::Called;
 use super::paint::Tone;
 use super::print;
 use super::print::page::{NARROWEST, Page, USUAL, plain};
@@ -92,23 +93,23 @@ impl Status {
     ///
     /// # Errors
     /// The store's, after what is known without it was shown; [`Error::No`] when a stack is not healthy and `--exit-code` is given.
-    pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
+    pub(super) async fn run(&self, store: &Store, called: &Called, io: &mut Io<'_>) -> Result<(), Error> {
         let width = self.width.unwrap_or_else(terminal_width);
         let found = Objects::read(store, self.stack.as_deref()).await;
         let objects = match found {
             Ok(objects) => objects,
             Err(e @ (store::Error::Unreachable { .. } | store::Error::Ambiguous { .. })) => {
-                let down = Down::look(store.url(), reason_of(&e));
+                let down = Down::look(store.url(), reason_of(&e)).with_flags_of(called);
                 self.show_down(&down, store.clock().now(), width, io)?;
                 return Err(e.into());
             }
             Err(e) => return Err(e.into()),
         };
         if self.watch {
-            return self.live(objects, store, io).await;
+            return self.live(objects, store, called, io).await;
         }
         let objects = with_stop_file(objects, store);
-        let pictures = pictures(&objects, store.clock().now());
+        let pictures = with_flags_of(pictures(&objects, store.clock().now()), called);
         match self.output {
             Output::Json => print::json::pretty(io.out, &report(&pictures, store.clock().now())?)?,
             Output::Text => page(&pictures, width).write(io.out, io.manners.paint)?,
@@ -171,6 +172,11 @@ pub fn pictures(objects: &Objects, now: Time) -> Vec<Picture> {
     let mut pictures: Vec<_> = objects.stacks.iter().map(|stack| draw(objects, stack, now)).collect();
     pictures.sort_by(|a, b| (a.state, &a.stack).cmp(&(b.state, &b.stack)));
     pictures
+}
+
+/// The same, with what is to be done next as this command was called.
+fn with_flags_of(pictures: Vec<Picture>, called: &Called) -> Vec<Picture> {
+    pictures.into_iter().map(|picture| Picture { next: picture.next.with_flags_of(called), ..picture }).collect()
 }
 
 /// The store's own words, without its address.

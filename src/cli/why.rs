@@ -18,6 +18,7 @@ mod tests;
 use crate::cli::print::format::Output;
 use clap::Args;
 
+use super::called::Called;
 use super::kind::Kind;
 use super::print::json;
 use super::status::{columns, terminal_width};
@@ -52,12 +53,13 @@ impl Why {
     ///
     /// # Errors
     /// Not found when there is no such object; [`Error::Usage`] for a kind of which no causes are recorded; the store's.
-    pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
+    pub(super) async fn run(&self, store: &Store, called: &Called, io: &mut Io<'_>) -> Result<(), Error> {
         let named = Target::named(&self.target)?;
         let [(kind, name)] = named.as_slice() else {
             return Err(Error::Usage(format!("found {} objects, expected one: KIND/NAME or KIND NAME", named.len())));
         };
-        let chain = chain_of(kind, name, store).await?;
+        let mut chain = chain_of(kind, name, store).await?;
+        chain.next = chain.next.map(|next| next.with_flags_of(called));
         match self.output {
             Output::Json => json::pretty(io.out, &serde_json::to_value(&chain).map_err(std::io::Error::other)?)?,
             Output::Text => chain.page(self.width.unwrap_or_else(terminal_width)).write(io.out, io.manners.paint)?,

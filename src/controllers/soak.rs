@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::incidents;
-use super::owner::STACK_LABEL;
+use super::owner;
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::{ActionRun, ActionRunSpec};
@@ -213,7 +213,7 @@ impl Soaks {
     async fn ask(&self, run: &SoakRun, name: &str, spec: ActionRunSpec) -> Result<(), ReconcileError> {
         let mut action = ActionRun::new(name, spec);
         let meta = action.meta_mut();
-        meta.labels = Some([(STACK_LABEL.to_owned(), run.spec.stack.clone())].into());
+        meta.labels = owner::labels(&run.spec.stack);
         meta.owner_references = Some(vec![OwnerReference {
             api_version: API_VERSION.to_owned(),
             kind: SoakRun::kind(&()).into_owned(),

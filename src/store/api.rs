@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as MetaTime;
 use kube::core::object::HasSpec;
 use serde_json::Value;
 
-use super::codec::{StatusHalf, Stored, decode, revision_of};
+use super::codec::{StatusHead, Stored, decode, revision_of};
 use super::election::Fence;
 use super::keys::{Half, Keys};
 use super::selector::Filter;
@@ -104,7 +104,7 @@ impl<K: Object> Api<K> {
     }
 
     /// Both halves at one revision: the object, and what is stored of its status.
-    async fn read_halves(&self, name: &str) -> Result<Option<(K, Option<StatusHalf>)>, Error> {
+    async fn read_halves(&self, name: &str) -> Result<Option<(K, Option<StatusHead>)>, Error> {
         let plural = K::plural(&());
         let (spec_key, status_key) = (self.store.keys.spec(&plural, name), self.store.keys.status(&plural, name));
         let txn = etcd_client::Txn::new()
@@ -489,7 +489,7 @@ fn strays(keys: &Keys, plural: &str, kvs: Vec<(Vec<u8>, Stored)>) -> Vec<(String
     let stray = |(name, stored): &(String, Stored)| match owners.get(name) {
         None => true,
         Some(None) => false,
-        Some(Some(uid)) => serde_json::from_slice::<StatusHalf>(&stored.value).is_ok_and(|half| *uid != half.uid.as_str()),
+        Some(Some(uid)) => serde_json::from_slice::<StatusHead>(&stored.value).is_ok_and(|half| *uid != half.uid.as_str()),
     };
     statuses.into_iter().filter(stray).map(|(name, stored)| (keys.status(plural, &name), stored.revision)).collect()
 }
@@ -518,7 +518,7 @@ fn read_token(token: &str) -> Result<(i64, String), Error> {
 }
 
 /// The finalizers that are reported as done of this object, not of an earlier one of its name.
-fn reported<K: Object>(object: &K, half: Option<StatusHalf>) -> Vec<String> {
+fn reported<K: Object>(object: &K, half: Option<StatusHead>) -> Vec<String> {
     half.filter(|h| Some(&h.uid) == object.meta().uid.as_ref()).map(|h| h.finalized).unwrap_or_default()
 }
 

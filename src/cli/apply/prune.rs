@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::super::kind::{Kind, name_of};
 use super::super::manifest::Manifest;
 use super::super::selection::selector;
-use super::super::{Error, merge, pairs};
+use super::super::{Error, merge};
+use crate::api::tags::wrong_value;
 use crate::api::{GROUP, VERSION, Violation, registry};
 use crate::store::{ListParams, Store};
 
@@ -65,7 +66,7 @@ impl FromStr for Set {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match pairs::wrong_value(text) {
+        match wrong_value(text) {
             None if !text.is_empty() => Ok(Self(text.to_owned())),
             _ => Err("expected a name that can be the value of a label, such as wicap-prod".to_owned()),
         }

@@ -8,7 +8,8 @@ use crate::api::{Object, condition, elapsed};
 use crate::controllers::Controller;
 
 use super::facts::Facts;
-use super::finding::{Area, Finding, word};
+use super::finding::{Area, Finding};
+use crate::cli::called::word;
 
 /// A heartbeat that is later was missed once: half a heartbeat for what it takes to look and to write.
 const LATE: Duration = Duration::from_secs(HEARTBEAT.as_secs() * 3 / 2);

@@ -1,7 +1,8 @@
 //! Whether the engine and Compose can be used from here.
 
 use super::facts::{Facts, FileFacts};
-use super::finding::{Area, Finding, Outcome, word};
+use super::finding::{Area, Finding, Outcome};
+use crate::cli::called::word;
 
 /// The oldest engine that the system is tested with, Debian 12's.
 const OLDEST: (u64, u64) = (20, 10);

@@ -107,13 +107,6 @@ impl Finding {
     }
 }
 
-/// A word of a command line as a POSIX shell reads it back, so that a command can be copied.
-#[must_use]
-pub fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
 /// Bytes for people: `1.5 GiB`.
 #[must_use]
 pub fn bytes(count: u64) -> String {
@@ -132,20 +125,6 @@ pub fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_word_is_quoted_where_a_shell_would_read_something_else() {
-        for (text, expected) in [
-            ("/srv/a", "/srv/a"),
-            ("a b", "'a b'"),
-            ("", "''"),
-            ("$(x)", "'$(x)'"),
-            ("it's", "'it'\\''s'"),
-            ("a;b", "'a;b'"),
-        ] {
-            assert_eq!(word(text), expected);
-        }
-    }
 
     #[test]
     fn bytes_have_three_digits() {

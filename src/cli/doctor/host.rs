@@ -7,7 +7,8 @@ use crate::api::stop::ALL;
 use crate::api::{API_VERSION, Object, Time, after, elapsed};
 
 use super::facts::{Disk, Facts, Guarded};
-use super::finding::{Area, Finding, bytes, word};
+use super::finding::{Area, Finding, bytes};
+use crate::cli::called::word;
 
 /// Clocks further apart make ages and Events misleading.
 const APART: Duration = Duration::from_secs(2);

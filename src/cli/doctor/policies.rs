@@ -12,7 +12,8 @@ use crate::plan::policies::{Effect, effect};
 use crate::plan::rules::{allows, denies};
 
 use super::facts::{Facts, Objects};
-use super::finding::{Area, Finding, word};
+use super::finding::{Area, Finding};
+use crate::cli::called::word;
 
 /// The most pairs of a stack's action and target that rules are compared on. A hundred stacks of ten services have ten
 /// thousand; what is beyond is not looked at.

@@ -9,8 +9,9 @@ use crate::api::{Object, Time};
 use crate::soak::permit;
 
 use super::facts::{Facts, Gathered, Objects, Project};
-use super::finding::{Area, Finding, word};
+use super::finding::{Area, Finding};
 use super::policies::is_open;
+use crate::cli::called::word;
 
 /// Judges them.
 pub fn judge(facts: &Facts) -> Vec<Finding> {

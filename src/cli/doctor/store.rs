@@ -7,7 +7,8 @@ use crate::cli::print::age::age;
 use crate::store::embedded::Options;
 
 use super::facts::{Facts, Meant, StoreFacts};
-use super::finding::{Area, Finding, bytes, word};
+use super::finding::{Area, Finding, bytes};
+use crate::cli::called::word;
 use crate::store::health::Health;
 
 /// A read that takes longer is slow: a get on the embedded store is promised within 20 ms, and another site's etcd is some

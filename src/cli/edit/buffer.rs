@@ -43,7 +43,7 @@ pub(super) fn text(objects: &[&Value], as_json: bool) -> Result<String, Error> {
         [one] => *one,
         several => {
             let items: Vec<Value> = several.iter().map(|o| (*o).clone()).collect();
-            list = print::list(&items);
+            list = print::list(items);
             &list
         }
     };

@@ -1,8 +1,8 @@
 //! What is there now. Objects come page by page and are written as they come; of a table only the rows are kept, to know
 //! how wide its columns are.
 //!
-//! What must be seen as a whole is kept as a whole: `--sort-by` with a document, and templates, which may begin anywhere
-//! in the list.
+//! What must be seen as a whole is kept as a whole: `--sort-by` with a document, and of templates, which may begin anywhere
+//! in the list, what they can reach.
 
 use serde_json::Value;
 
@@ -10,6 +10,7 @@ use super::order::{Order, Place};
 use super::rows::{Layout, Row};
 use super::{Get, Wanted};
 use crate::api::Time;
+use crate::cli::jsonpath::Reach;
 use crate::cli::kind::{Kind, name_of};
 use crate::cli::print;
 use crate::cli::print::custom::CustomColumns;
@@ -37,20 +38,16 @@ pub(super) async fn run(get: &Get, wanted: Wanted, store: &Store, io: &mut Io<'_
             let mut sink = Sink::new(get, kinds.len() > 1, false);
             for kind in &kinds {
                 let mut group = sink.group(kind);
-                let mut params = ListParams {
+                let params = ListParams {
                     labels: get.labels.clone(),
                     fields: get.fields.clone(),
                     limit: (get.chunk_size > 0).then_some(get.chunk_size),
                     continue_token: None,
                 };
-                loop {
-                    let page = kind.page(store, &params).await?;
-                    for object in page.objects {
+                let mut pages = kind.pages(store, params);
+                while let Some(objects) = pages.next().await? {
+                    for object in objects {
                         sink.push(&mut group, object, now, io)?;
-                    }
-                    params.continue_token = page.continue_token;
-                    if params.continue_token.is_none() {
-                        break;
                     }
                 }
                 sink.end(group, io)?;
@@ -111,8 +108,8 @@ enum Form<'g> {
     Names,
     /// A document that grows.
     Items(Items),
-    /// What has to be seen as a whole, with the order it goes in.
-    Whole(Vec<Value>),
+    /// What has to be seen as a whole, and how much of each object that takes.
+    Whole(Vec<Value>, Reach),
     /// The one object that was asked for.
     Single,
 }
@@ -150,7 +147,10 @@ impl<'g> Sink<'g> {
             Format::Json | Format::Yaml | Format::JsonPath(..) if single => Form::Single,
             Format::Json if !sorted => Form::Items(Items::new(Language::Json)),
             Format::Yaml if !sorted => Form::Items(Items::new(Language::Yaml)),
-            _ => Form::Whole(Vec::new()),
+            Format::JsonPath(template, _) if !sorted && get.allow_missing_template_keys => {
+                Form::Whole(Vec::new(), template.reach().of_each("items"))
+            }
+            _ => Form::Whole(Vec::new(), Reach::Whole),
         };
         Self { get, prefixed, form, any: false }
     }
@@ -184,7 +184,7 @@ impl<'g> Sink<'g> {
             }
             Form::Names => writeln!(io.out, "{}", group.kind.line(name_of(&object)))?,
             Form::Items(items) => items.push(io.out, &object)?,
-            Form::Whole(objects) => objects.push(object),
+            Form::Whole(objects, reach) => objects.push(reach.keep(object)),
             Form::Single => match &self.get.output {
                 Format::JsonPath(template, results) => {
                     template.write(io.out, &object, *results, self.get.allow_missing_template_keys)?;
@@ -215,7 +215,7 @@ impl<'g> Sink<'g> {
             Form::Tables { .. } if !self.any && complete && !silent => writeln!(io.err, "No resources found")?,
             Form::Custom(columns, mut rows) if !silent => write_custom(columns, &mut rows, io)?,
             Form::Items(items) if !silent => items.finish(io.out)?,
-            Form::Whole(objects) if !silent => self.get.whole(objects, io)?,
+            Form::Whole(objects, _) if !silent => self.get.whole(objects, io)?,
             _ => {}
         }
         Ok(())
@@ -275,9 +275,9 @@ impl Get {
                 write_custom(columns, &mut rows, io)
             }
             Format::JsonPath(template, results) => {
-                template.write(io.out, &print::list(&objects), *results, self.allow_missing_template_keys)
+                template.write(io.out, &print::list(objects), *results, self.allow_missing_template_keys)
             }
-            format => print::document(io.out, format, &print::list(&objects)),
+            format => print::document(io.out, format, &print::list(objects)),
         }
     }
 }

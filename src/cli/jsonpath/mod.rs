@@ -7,23 +7,24 @@
 //!
 //! kubectl's dialect is older than RFC 9535 and another language: templates with text around expressions, `range` and `end`,
 //! fields without a leading `$`, dots that are escaped with `\`, filters that compare a path with one literal, and no
-//! output for what is
-//! missing. The maintained crates speak the RFC and nothing else, so the reader and the evaluator are our own, and small.
+//! output for what is missing. The maintained crates speak the RFC and nothing else, so the reader and the evaluator are our own, and small.
 //!
 //! # Layout
 //! - [`Path`]: one expression, as printer columns, `wait` and `--sort-by` use it
 //! - [`template`]: what `-o jsonpath=…` takes
-//! - `parse`: text to steps; `step`: steps to values; `compare`: what filters ask
+//! - `parse`: text to steps; `step`: steps to values; `compare`: what filters ask; `reach`: what a template does not need
 //! - [`spelling`]: values as kubectl spells them
 
 mod compare;
 mod parse;
+mod reach;
 pub mod spelling;
 mod step;
 pub mod template;
 
 use serde_json::Value;
 
+pub(crate) use reach::Reach;
 use step::{Missing, Step};
 
 /// A way from the root of an object to values in it. What does not fit an object leads nowhere and is no error.

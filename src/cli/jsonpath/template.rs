@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::Value;
 
 use super::parse::{self, Piece};
+use super::reach::Reach;
 use super::spelling;
 use super::step::{self, Missing, Step};
 use crate::cli::Error;
@@ -56,6 +57,12 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
         let pieces = parse::pieces(text).map_err(|reason| BadTemplate { text: text.to_owned(), reason })?;
         Ok(Self { text: text.to_owned(), nodes: nested(pieces) })
+    }
+
+    /// What of a value it can reach. What it makes of the value is the same without the rest; only what is said of a template that
+    /// does not fit shows less.
+    pub(crate) fn reach(&self) -> Reach {
+        reach(&self.nodes)
     }
 
     /// Writes what it makes of a value; nothing when it does not fit. `allow_missing` makes a field that is not there an
@@ -123,6 +130,14 @@ fn nested(pieces: Vec<Piece>) -> Vec<Node> {
         close(&mut nodes, range);
     }
     nodes
+}
+
+fn reach(nodes: &[Node]) -> Reach {
+    nodes.iter().fold(Reach::nothing(), |known, node| match node {
+        Node::Text(_) => known,
+        Node::Expression(steps) => known.and(Reach::through(steps, Reach::Whole)),
+        Node::Range { over, body } => known.and(Reach::through(over, reach(body))),
+    })
 }
 
 /// The values of each expression, in the order in which they are written.
@@ -296,7 +311,53 @@ mod tests {
         );
     }
 
+    /// A value with few names, so that templates find something.
+    fn small() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), any::<i8>().prop_map(Value::from), "[abc]".prop_map(Value::from)];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[abc]", inner, 0..3).prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_template_needs_of_each_object_what_it_names() {
+        let object = json!({"kind": "K", "metadata": {"name": "a", "uid": "u"}, "spec": {"l": [{"n": 1, "m": 2}], "x": 1}});
+        for (template, kept) in [
+            ("{.items[*].metadata.name}", json!({"metadata": {"name": "a"}})),
+            (
+                "{range .items[*]}{.metadata.name}{.spec.l[*].n}{end}",
+                json!({"metadata": {"name": "a"}, "spec": {"l": [{"n": 1}]}}),
+            ),
+            ("{range .items[*]}x{end}{.kind}", json!({})),
+            ("{.kind}", json!({})),
+            ("{.items[*].spec}{.items[0].spec.x}", json!({"spec": object["spec"]})),
+            ("{.items[?(@.kind==\"K\")].metadata.name}", object.clone()),
+            ("{..name}", object.clone()),
+            ("{.items}", object.clone()),
+            ("{range .items[*]}{@}{end}", object.clone()),
+        ] {
+            let reach = Template::parse(template).unwrap().reach().of_each("items");
+            assert_eq!(reach.keep(object.clone()), kept, "{template}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_it_cannot_reach_makes_no_difference(
+            text in "(\\{range (\\.[abc]|\\[\\*\\]){0,3}\\})?(\\{(\\.[abc]|\\[(\\*|0|-1|0:2|'a')\\]|\\.\\.a|\\[\\?\\(@\\.a==1\\)\\]){0,4}\\};){1,3}",
+            value in small(),
+        ) {
+            let Ok(template) = Template::parse(&text) else { return Ok(()) };
+            let made = |value: &Value| {
+                let mut out = Vec::new();
+                template.write(&mut out, value, Results::Text, true).map(|()| out).map_err(|_| ())
+            };
+            prop_assert_eq!(made(&value), made(&template.reach().keep(value.clone())), "{}", text);
+        }
+
         #[test]
         fn no_template_and_no_value_makes_it_panic(
             text in prop_oneof![

@@ -1,6 +1,7 @@
 //! The columns of a kind: its CustomResourceDefinition's printer columns, after the name.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::age::age_of;
@@ -18,8 +19,7 @@ impl Columns {
     /// Those of a definition; the ones of a priority over 0 only when `wide`.
     #[must_use]
     pub fn of(info: &KindInfo, wide: bool) -> Self {
-        let definition = (info.crd)();
-        let all = definition.spec.versions.into_iter().next().and_then(|v| v.additional_printer_columns).unwrap_or_default();
+        let all = written(info.definition).unwrap_or_else(|| of_types(info));
         let shown = |c: &CustomResourceColumnDefinition| wide || c.priority.unwrap_or(0) == 0;
         let columns = all
             .into_iter()
@@ -46,6 +46,30 @@ impl Columns {
     }
 }
 
+/// The columns that the text of a definition names. Its schema, which is nearly all of it, is passed over.
+fn written(definition: &str) -> Option<Vec<CustomResourceColumnDefinition>> {
+    #[derive(Deserialize)]
+    struct Definition {
+        spec: Versions,
+    }
+    #[derive(Deserialize)]
+    struct Versions {
+        versions: Vec<Version>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        #[serde(default)]
+        additional_printer_columns: Vec<CustomResourceColumnDefinition>,
+    }
+    let definition: Definition = serde_json::from_str(definition).ok()?;
+    definition.spec.versions.into_iter().next().map(|version| version.additional_printer_columns)
+}
+
+fn of_types(info: &KindInfo) -> Vec<CustomResourceColumnDefinition> {
+    (info.crd)().spec.versions.into_iter().next().and_then(|v| v.additional_printer_columns).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +92,14 @@ mod tests {
         });
         let row = wide.row("s".into(), &stack, Time::from_second(90).unwrap());
         assert_eq!(row, ["s", "Running", "True", "2/2", "", "", "h", "p", "90s"]);
+    }
+
+    #[test]
+    fn what_is_written_is_what_the_types_give() {
+        for info in crate::api::registry::kinds() {
+            assert_eq!(written(info.definition), Some(of_types(&info)), "{}", info.kind);
+        }
+        assert_eq!(written(""), None);
     }
 
     #[test]

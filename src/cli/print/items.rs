@@ -91,8 +91,8 @@ mod tests {
                 objects[..count].iter().for_each(|object| items.push(&mut streamed, object).unwrap());
                 items.finish(&mut streamed).unwrap();
                 match language {
-                    Language::Json => json::pretty(&mut whole, &list(&objects[..count])).unwrap(),
-                    Language::Yaml => yaml::document(&mut whole, &list(&objects[..count])).unwrap(),
+                    Language::Json => json::pretty(&mut whole, &list(objects[..count].to_vec())).unwrap(),
+                    Language::Yaml => yaml::document(&mut whole, &list(objects[..count].to_vec())).unwrap(),
                 }
                 assert_eq!(String::from_utf8(streamed).unwrap(), String::from_utf8(whole).unwrap(), "{language:?} {count}");
             }

@@ -48,6 +48,8 @@ pub fn document(out: &mut dyn Write, format: &Format, value: &Value) -> Result<(
 
 /// Several objects as one document.
 #[must_use]
-pub fn list(items: &[Value]) -> Value {
-    json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})
+pub fn list(items: Vec<Value>) -> Value {
+    let mut list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}});
+    list["items"] = Value::Array(items);
+    list
 }

@@ -8,6 +8,7 @@ use crate::stop_file::StopFile;
 use crate::store::StoreUrl;
 use crate::store::embedded::data_dir::default_path;
 
+use super::super::called::Called;
 use super::super::paint::Tone;
 use super::super::print::page::{Page, Span, plain};
 use super::picture::NextStep;
@@ -66,6 +67,11 @@ impl Down {
             next: NextStep { why: String::new(), command: None },
         };
         Self { next: found.step(), ..found }
+    }
+
+    /// The same, with what is to be done next as this command was called.
+    pub(super) fn with_flags_of(self, called: &Called) -> Self {
+        Self { next: self.next.with_flags_of(called), ..self }
     }
 
     /// What to do about it.

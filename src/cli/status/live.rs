@@ -7,12 +7,13 @@ use futures::{FutureExt, StreamExt};
 use rustix::termios::tcgetwinsize;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::super::called::Called;
 use super::super::paint::Tone;
 use super::super::print::page::{Page, Span};
 use super::super::{Error, Io};
 use super::objects::Objects;
 use super::picture::Picture;
-use super::{Status, page, pictures, reason_of, report, terminal_width, with_stop_file};
+use super::{Status, page, pictures, reason_of, report, terminal_width, with_flags_of, with_stop_file};
 use crate::api::action::ActionRun;
 use crate::api::incident::Incident;
 use crate::api::policy::ControlPolicy;
@@ -37,7 +38,13 @@ fn changes<K: Object>(store: &Store) -> Result<BoxStream<'static, Change>, store
 
 impl Status {
     /// Shows it, and shows it anew whenever something has changed, until it is interrupted.
-    pub(super) async fn live(&self, mut objects: Objects, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
+    pub(super) async fn live(
+        &self,
+        mut objects: Objects,
+        store: &Store,
+        called: &Called,
+        io: &mut Io<'_>,
+    ) -> Result<(), Error> {
         let mut changes = select_all([
             changes::<WicapStack>(store)?,
             changes::<ControlSession>(store)?,
@@ -54,7 +61,7 @@ impl Status {
         let (mut shown, mut lost): (Option<Vec<Picture>>, Option<String>) = (None, None);
         loop {
             let now = store.clock().now();
-            let drawn = pictures(&with_stop_file(objects.clone(), store), now);
+            let drawn = with_flags_of(pictures(&with_stop_file(objects.clone(), store), now), called);
             if in_place {
                 self.repaint(&drawn, lost.as_deref(), io)?;
             } else if shown.as_ref().is_none_or(|shown| differ(shown, &drawn)) {

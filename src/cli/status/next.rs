@@ -3,13 +3,14 @@
 use crate::api::action::ActionPhase;
 use crate::api::incident::IncidentKind;
 use crate::api::session::SessionPhase;
+use crate::api::soak::Verdict;
 use crate::api::stack::{DesiredState, default_host};
 use crate::api::stop::ALL;
 use crate::api::{Severity, elapsed};
 use crate::plan::authorise::{BUDGET, COOLDOWN, PRECONDITION, SESSION, TOOL_POLICY};
 use crate::plan::decide::DecisionKind;
 
-use super::picture::{Blocked, NextStep, Picture, Sight, State};
+use super::picture::{Blocked, NextStep, Picture, Sight, Soak, State};
 use crate::cli::print::age::age;
 
 /// A session that runs out so soon is worth a word: time enough to do something about it.
@@ -169,12 +170,47 @@ fn compose_up(picture: &Picture, service: &str) -> Option<String> {
     Some(format!("cd {} && docker compose -p {}{files} up -d {service}", picture.directory, picture.project))
 }
 
+/// What a soak run asks of a person while its stack is well.
+fn of_soak(picture: &Picture, soak: &Soak) -> Option<NextStep> {
+    const HOUR: u64 = 3600;
+    let name = &soak.name;
+    match soak.verdict {
+        Some(Verdict::Passed) => return None,
+        Some(verdict) => {
+            let why = format!("The stack runs, and soak {name} has ended as {verdict:?}. See why:");
+            return Some(run(why, format!("wicapctl why soak/{name}")));
+        }
+        None if soak.failed > 0 => {
+            let why =
+                format!("The stack runs, and checks of soak {name} have failed. See which, and what its criteria allow:");
+            return Some(run(why, format!("wicapctl soak report {name}")));
+        }
+        None => {}
+    }
+    let session = picture.sessions.iter().find(|s| s.acts())?;
+    let (over, out) = (soak.ends_at?, session.expires_at?);
+    let lacks = elapsed(out, over);
+    if lacks.is_zero() {
+        return None;
+    }
+    let why = format!(
+        "Nothing is wrong. But session {} runs out {} before soak {name} is over; what breaks in that time is not mended. For more time:",
+        session.name,
+        age(out, over)
+    );
+    let hours = lacks.as_secs() / HOUR + 1;
+    Some(run(why, format!("wicapctl session extend {} --by {hours}h", session.name)))
+}
+
 fn healthy(picture: &Picture) -> NextStep {
     let stack = &picture.stack;
     let grave = picture.incidents.iter().find(|i| i.severity >= Severity::Warning);
     if let Some(incident) = grave {
         let why = format!("It runs. See to the incident of {}:", incident.service);
         return run(why, format!("wicapctl why incident/{}", incident.name));
+    }
+    if let Some(step) = picture.soaks.iter().find_map(|soak| of_soak(picture, soak)) {
+        return step;
     }
     if let Some(unmanaged) = picture.services.iter().find(|s| !s.managed && s.as_desired == Some(false)) {
         let why = format!("{} is not managed, and nobody mends it. If it should run:", unmanaged.name);

@@ -11,6 +11,7 @@ use crate::api::session::{Mode, SessionPhase};
 use crate::api::soak::{SoakPhase, Verdict};
 use crate::api::stack::{DesiredState, Drift, Health, Maintenance, ProbeState, ServiceState};
 use crate::api::{Severity, Time};
+use crate::cli::called::Called;
 use crate::plan::decide::DecisionKind;
 
 /// How a stack is, in one word. From worst to best: what needs a person most comes first in a list.
@@ -410,4 +411,12 @@ pub struct NextStep {
     /// The command; absent when nothing is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+}
+
+impl NextStep {
+    /// The same, for the store that was meant when this command was called.
+    #[must_use]
+    pub(crate) fn with_flags_of(self, called: &Called) -> Self {
+        Self { why: called.again(&self.why), command: self.command.map(|command| called.again(&command)) }
+    }
 }

@@ -122,6 +122,8 @@ fn each_situation_is_named_for_what_it_is() {
     for (name, expected) in [
         ("healthy", State::Healthy),
         ("healthy-unattended", State::Healthy),
+        ("healthy-soak-fails", State::Healthy),
+        ("healthy-soak-outlives", State::Healthy),
         ("mending", State::Mending),
         ("mending-waits", State::Mending),
         ("planner-silent", State::Stalled),
@@ -148,6 +150,8 @@ fn each_situation_has_its_next_step() {
     for (name, expected) in [
         ("healthy", None),
         ("healthy-unattended", Some("wicapctl session start wicap")),
+        ("healthy-soak-fails", Some("wicapctl soak report soak-night")),
+        ("healthy-soak-outlives", Some("wicapctl session extend night --by 2h")),
         ("mending", Some("wicapctl status wicap -w")),
         ("mending-waits", Some("wicapctl status wicap -w")),
         ("starting", Some("wicapctl status wicap -w")),

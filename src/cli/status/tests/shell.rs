@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::super::Status;
 use super::fixture;
+use crate::cli::called::Called;
 use crate::cli::print::format::Output;
 use crate::cli::{Error, Io, Manners};
 
@@ -51,7 +52,8 @@ fn status(output: Output) -> Status {
 
 async fn said(status: &Status, store: &Store) -> (String, Result<(), Error>) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let done = status.run(store, &mut Io { out: &mut out, err: &mut err, manners: Manners::default() }).await;
+    let done =
+        status.run(store, &Called::default(), &mut Io { out: &mut out, err: &mut err, manners: Manners::default() }).await;
     (String::from_utf8(out).unwrap(), done)
 }
 
@@ -139,8 +141,9 @@ async fn each_change_is_a_block_of_its_own() {
         stops.delete("wicap", &DeleteParams::default()).await.unwrap();
         until(&mut blocks, "wicap: Healthy.").await;
     };
+    let called = Called::default();
     tokio::select! {
-        ended = watching.run(&store, &mut io) => panic!("it has ended: {ended:?}"),
+        ended = watching.run(&store, &called, &mut io) => panic!("it has ended: {ended:?}"),
         () = script => {}
     }
     assert!(err.is_empty());

@@ -1,0 +1,100 @@
+//! How this command was called: the commands that it suggests reach the store that it has reached.
+//!
+//! What is in the environment or in the configuration holds for the next command too, and needs no words.
+
+use crate::store::StoreUrl;
+
+/// The flags that choose the store, as they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Called {
+    /// With a blank before them; empty when there were none.
+    flags: String,
+}
+
+impl Called {
+    /// With these flags.
+    pub fn with(store: Option<&StoreUrl>, context: Option<&str>) -> Self {
+        let flag = |name: &str, value: &str| format!(" {name} {}", word(value));
+        let flags = match (store, context) {
+            (Some(url), _) => flag("--store", &url.to_string()),
+            (None, Some(context)) => flag("--context", context),
+            (None, None) => String::new(),
+        };
+        Self { flags }
+    }
+
+    /// A text with commands in it, each with the flags of this one. A path or another word that ends in `wicapctl` is no command.
+    pub fn again(&self, text: &str) -> String {
+        const PROGRAM: &str = "wicapctl";
+        if self.flags.is_empty() {
+            return text.to_owned();
+        }
+        let mut said = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(PROGRAM) {
+            let (before, found) = rest.split_at(at);
+            rest = &found[PROGRAM.len()..];
+            said.push_str(before);
+            said.push_str(PROGRAM);
+            if said_as_command(before) && rest.starts_with(' ') {
+                said.push_str(&self.flags);
+            }
+        }
+        said + rest
+    }
+}
+
+/// Whether a program can begin after this text.
+fn said_as_command(before: &str) -> bool {
+    before.chars().next_back().is_none_or(|c| c.is_whitespace() || "`;(|&".contains(c))
+}
+
+/// A word of a command line as a POSIX shell reads it back, so that a command can be copied.
+#[must_use]
+pub(crate) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_suggested_reaches_the_same_store() {
+        let url: StoreUrl = "unix:///srv/a b/store.sock".parse().unwrap();
+        let stored = Called::with(Some(&url), None);
+        assert_eq!(
+            stored.again("wicapctl session end a && wicapctl session start wicap"),
+            "wicapctl --store 'unix:///srv/a b/store.sock' session end a && \
+             wicapctl --store 'unix:///srv/a b/store.sock' session start wicap"
+        );
+        let named = Called::with(None, Some("prod"));
+        for (text, expected) in [
+            ("Say yes, or no with `wicapctl deny a`:", "Say yes, or no with `wicapctl --context prod deny a`:"),
+            ("(pgrep -a wicapd; wicapctl doctor)", "(pgrep -a wicapd; wicapctl --context prod doctor)"),
+            ("sudo wicapctl status", "sudo wicapctl --context prod status"),
+            ("cat /etc/wicapctl x", "cat /etc/wicapctl x"),
+            ("what is wicapctl?", "what is wicapctl?"),
+            ("wicapctl", "wicapctl"),
+            ("", ""),
+        ] {
+            assert_eq!(named.again(text), expected);
+            assert_eq!(Called::default().again(text), text, "nothing was said, and nothing is added");
+        }
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_read_something_else() {
+        for (text, expected) in [
+            ("/srv/a", "/srv/a"),
+            ("a b", "'a b'"),
+            ("", "''"),
+            ("$(x)", "'$(x)'"),
+            ("it's", "'it'\\''s'"),
+            ("a;b", "'a;b'"),
+        ] {
+            assert_eq!(word(text), expected);
+        }
+    }
+}
