@@ -197,6 +197,12 @@ fn bad_manifests() -> Vec<(&'static str, String, &'static str)> {
              ending with a letter or digit (RFC 1123 subdomain)",
         ),
         (
+            "a label whose value cannot be one",
+            stack(|d| d["metadata"]["labels"] = json!({"note": "night shift"})),
+            "WicapStack \"s\": metadata.labels[\"note\"]: found \"night shift\", expected nothing, or 1 to 63 of letters, digits, \
+             '-', '_' and '.', beginning and ending with a letter or digit",
+        ),
+        (
             "an object of 2 MiB",
             stack(|d| d["metadata"]["annotations"] = json!({"x": "y".repeat(2 << 20)})),
             "WicapStack \"s\": (document): found 2097386 bytes, expected at most 1048576 bytes of JSON",

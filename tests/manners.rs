@@ -162,25 +162,47 @@ fn what_was_perhaps_meant_is_asked_as_kubectl_does() {
     assert!(err.starts_with("error: unknown command \"gett\" for \"wicapctl\"\n\nDid you mean this?\n\tget\n"), "{err}");
 }
 
-/// What bash completes of a line, with the script that `completion bash` prints.
-fn completed(store: &str, line: &str) -> Vec<String> {
+/// Loads what `completion bash` prints, completes the line that is the first argument, and says what there is to choose from.
+const BASH: &str = r#"
+    source <(wicapctl completion bash) || exit
+    COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
+    _wicapctl
+    printf '%s\n' "${COMPREPLY[@]}""#;
+
+/// The same in zsh. Its own functions, which want a terminal, are stood for: `compdef` knows for which program a function is, and
+/// `_describe` offers what is in the array that it is given the name of.
+const ZSH: &str = r"
+    compdef() { completer=$1; }
+    _describe() { print -rl -- ${${(P)3}%%:*}; }
+    source <(wicapctl completion zsh) || exit
+    words=(${(z)1}); [[ $1 == *' ' ]] && words+=('')
+    CURRENT=$#words
+    $completer";
+
+/// The same in fish, which has a command for it.
+const FISH: &str = r"
+    wicapctl completion fish | source; or exit
+    complete --do-complete $argv[1] | string replace --regex '\t.*' ''";
+
+/// What a shell completes of a line.
+fn completed(shell: &str, script: &str, store: &str, line: &str) -> Vec<String> {
     let path = TempDir::new().unwrap();
     symlink(PROGRAM, path.path().join("wicapctl")).unwrap();
-    let script = r#"
-        source <(wicapctl completion bash) || exit
-        COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
-        _wicapctl
-        printf '%s\n' "${COMPREPLY[@]}""#;
     let search = format!("{}:{}", path.path().display(), std::env::var("PATH").unwrap());
-    let bash = Command::new("bash")
-        .args(["-c", script, "bash", line])
-        .env("PATH", search)
-        .env("WICAP_STORE", store)
-        .output()
-        .unwrap();
-    assert!(bash.status.success(), "{bash:?}");
-    assert_eq!(String::from_utf8_lossy(&bash.stderr), "");
-    String::from_utf8(bash.stdout).unwrap().lines().filter(|l| !l.is_empty()).map(str::to_owned).collect()
+    let mut command = Command::new(shell);
+    // Nobody's own start-up files.
+    command.args(match shell {
+        "bash" => &["--norc"][..],
+        "zsh" => &["-f"],
+        _ => &["--no-config"],
+    });
+    // What follows the script is $0 of the first two, and an argument of fish.
+    command.arg("-c").arg(script).args((shell != "fish").then_some(shell)).arg(line);
+    let output = command.env("PATH", search).env("HOME", path.path()).env("WICAP_STORE", store).output();
+    let output = output.unwrap_or_else(|e| panic!("{shell}: {e}: hack/setup --test installs it"));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell}: {line}");
+    String::from_utf8(output.stdout).unwrap().lines().filter(|l| !l.is_empty()).map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -200,7 +222,28 @@ async fn bash_completes_verbs_kinds_and_the_names_that_the_store_has() {
         ("wicapctl wait session/night --for=jso", &["jsonpath="]),
         ("wicapctl get ws -o jsonpath-a", &["jsonpath-as-json="]),
     ] {
-        assert_eq!(completed(&url, line), expected, "{line:?}");
+        assert_eq!(completed("bash", BASH, &url, line), expected, "{line:?}");
+    }
+}
+
+#[tokio::test]
+async fn zsh_and_fish_complete_the_same() {
+    let store = store().await;
+    let url = store.url();
+    for (shell, script) in [("zsh", ZSH), ("fish", FISH)] {
+        for (line, expected) in [
+            ("wicapctl desc", &["describe"][..]),
+            ("wicapctl get controls", &["controlsessions"]),
+            ("wicapctl get sessions ni", &["night"]),
+            ("wicapctl get sessions ", &["night"]),
+            ("wicapctl describe session/", &["session/night"]),
+            ("wicapctl get sessions night ", &[]),
+            ("wicapctl policy explain --session ", &["night"]),
+            ("wicapctl policy explain --session=ni", &["--session=night"]),
+            ("wicapctl wait session/night --for=de", &["--for=delete"]),
+        ] {
+            assert_eq!(completed(shell, script, &url, line), expected, "{shell}: {line:?}");
+        }
     }
 }
 
@@ -208,6 +251,6 @@ async fn bash_completes_verbs_kinds_and_the_names_that_the_store_has() {
 fn without_a_store_the_shell_completes_what_it_can() {
     let directory = TempDir::new().unwrap();
     let url = format!("unix://{}/none.sock", directory.path().display());
-    assert_eq!(completed(&url, "wicapctl get sessions "), Vec::<String>::new());
-    assert_eq!(completed(&url, "wicapctl get wic"), ["wicapstacks"]);
+    assert_eq!(completed("bash", BASH, &url, "wicapctl get sessions "), Vec::<String>::new());
+    assert_eq!(completed("bash", BASH, &url, "wicapctl get wic"), ["wicapstacks"]);
 }

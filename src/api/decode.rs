@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::validate::quoted;
-use super::{API_VERSION, MAX_OBJECT_BYTES, Object, Violation, registry, tags};
+use super::{API_VERSION, MAX_OBJECT_BYTES, Object, Violation, registry};
 
 /// The kind a document says it is.
 ///
@@ -55,7 +55,7 @@ pub fn manifest<K: Object>(document: &Value) -> Result<K, Vec<Violation>> {
         map.entry("metadata").or_insert_with(|| Value::Object(serde_json::Map::default()));
     }
     let object: K = strict(&document, siblings::<K>).map_err(|v| vec![v])?;
-    let mut violations = tags::violations(object.meta());
+    let mut violations = Vec::new();
     if !super::validate::is_object_name(object.name()) {
         let mut check = super::validate::Check::new();
         check.object_name("metadata.name", object.name());

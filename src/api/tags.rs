@@ -27,7 +27,7 @@ fn is_name(text: &str) -> bool {
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
 }
 
-/// What is wrong with the key of a label or annotation: `name` or `prefix/name`.
+/// What is wrong with the key of a label: `name` or `prefix/name`.
 #[must_use]
 pub fn wrong_key(key: &str) -> Option<String> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
@@ -42,6 +42,12 @@ pub fn wrong_key(key: &str) -> Option<String> {
         "the name part must consist of 1 to {MOST} alphanumeric characters, '-', '_' or '.', and must start and end with \
          an alphanumeric character (e.g. 'MyName' or 'example.com/my.name')"
     ))
+}
+
+/// What is wrong with the key of an annotation: as that of a label, but for its case (Kubernetes: `ValidateAnnotations`).
+#[must_use]
+pub fn wrong_annotation(key: &str) -> Option<String> {
+    wrong_key(&key.to_lowercase())
 }
 
 /// What is wrong with the value of a label: nothing, or as the name of a key.
@@ -59,15 +65,16 @@ pub fn wrong_value(value: &str) -> Option<String> {
 /// What is wrong with the labels and annotations of an object, in the order of their keys.
 #[must_use]
 pub fn violations(meta: &ObjectMeta) -> Vec<Violation> {
-    let mut found: Vec<_> = meta.labels.iter().flat_map(of_labels).map(|v| v.under("metadata")).collect();
-    let annotations = || meta.annotations.iter().flatten();
-    found.extend(annotations().filter_map(|(key, _)| of_key("metadata.annotations", key)));
-    let size: usize = annotations().map(|(key, value)| key.len() + value.len()).sum();
-    if size > MOST_ANNOTATIONS {
-        let expected = format!("at most {MOST_ANNOTATIONS} bytes");
-        found.push(Violation::new("metadata.annotations", format!("{size} bytes"), expected));
-    }
-    found
+    let of_annotation = |key: &String| wrong_annotation(key).map(|_| no_key("metadata.annotations", key));
+    let labels = meta.labels.iter().flat_map(of_labels).map(|v| v.under("metadata"));
+    labels.chain(meta.annotations.iter().flatten().filter_map(|(key, _)| of_annotation(key))).collect()
+}
+
+/// What a change makes wrong: what an object has had before it may keep, so that it can still be changed.
+#[must_use]
+pub fn added(new: &ObjectMeta, old: &ObjectMeta) -> Vec<Violation> {
+    let before = violations(old);
+    violations(new).into_iter().filter(|violation| !before.contains(violation)).collect()
 }
 
 /// What is wrong with `labels`, in the order of their keys.
@@ -77,12 +84,13 @@ pub fn of_labels(labels: &BTreeMap<String, String>) -> Vec<Violation> {
         let path = format!("labels[{}]", quoted(key));
         wrong_value(value).map(|_| Violation::new(path, quoted(value), format!("nothing, or {}", a_name())))
     };
-    labels.iter().flat_map(|label| [of_key("labels", label.0), value_of(label)]).flatten().collect()
+    let key_of = |key: &String| wrong_key(key).map(|_| no_key("labels", key));
+    labels.iter().flat_map(|label| [key_of(label.0), value_of(label)]).flatten().collect()
 }
 
-fn of_key(path: &str, key: &str) -> Option<Violation> {
+fn no_key(path: &str, key: &str) -> Violation {
     let expected = format!("a key: {}, after a lower-case DNS subdomain and '/' where there is a prefix", a_name());
-    wrong_key(key).map(|_| Violation::new(path, quoted(key), expected))
+    Violation::new(path, quoted(key), expected)
 }
 
 fn a_name() -> String {
@@ -104,7 +112,7 @@ mod tests {
         let name = "x".repeat(63);
         let prefix = format!("{}/a", "p".repeat(253));
         let good = [("a", ""), ("example.com/a.b_C-9", "v.1_B-2"), (&name, &name), (&prefix, "1")];
-        assert_eq!(said(&good, &[("note", "any text: ä\n/ /")]), Vec::<String>::new());
+        assert_eq!(said(&good, &[("note", "any text: ä\n/ /"), ("Example.com/x", "y")]), Vec::<String>::new());
         let long = "x".repeat(64);
         for (labels, annotations, expected) in [
             (&[("a", "b c")][..], &[][..], "metadata.labels[\"a\"]: found \"b c\", expected nothing, or 1 to 63 of letters"),
@@ -120,8 +128,17 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].starts_with(expected), "{found:?}");
         }
-        let (most, more) = ("v".repeat(MOST_ANNOTATIONS - 1), "v".repeat(MOST_ANNOTATIONS));
-        assert_eq!(said(&[], &[("k", &most)]), Vec::<String>::new());
-        assert_eq!(said(&[], &[("k", &more)]), ["metadata.annotations: found 262145 bytes, expected at most 262144 bytes"]);
+    }
+
+    #[test]
+    fn what_an_object_has_had_before_it_may_keep() {
+        let meta = |labels: &[(&str, &str)]| ObjectMeta {
+            labels: Some(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()),
+            ..ObjectMeta::default()
+        };
+        let old = meta(&[("note", "night shift")]);
+        assert_eq!(added(&meta(&[("note", "night shift"), ("a", "b")]), &old), []);
+        assert_eq!(added(&meta(&[("note", "day shift")]), &old).len(), 1);
+        assert_eq!(added(&meta(&[("note", "night shift"), ("other", "night shift")]), &old).len(), 1);
     }
 }

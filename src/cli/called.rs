@@ -9,18 +9,17 @@ use crate::store::StoreUrl;
 pub(crate) struct Called {
     /// With a blank before them; empty when there were none.
     flags: String,
+    /// Those that mean the same to another user of this host.
+    flags_of_any_user: String,
 }
 
 impl Called {
     /// With these flags.
     pub fn with(store: Option<&StoreUrl>, context: Option<&str>) -> Self {
         let flag = |name: &str, value: &str| format!(" {name} {}", word(value));
-        let flags = match (store, context) {
-            (Some(url), _) => flag("--store", &url.to_string()),
-            (None, Some(context)) => flag("--context", context),
-            (None, None) => String::new(),
-        };
-        Self { flags }
+        let flags_of_any_user = store.map(|url| flag("--store", &url.to_string())).unwrap_or_default();
+        let context = context.filter(|_| store.is_none()).map(|context| flag("--context", context));
+        Self { flags: context.unwrap_or_else(|| flags_of_any_user.clone()), flags_of_any_user }
     }
 
     /// A text with commands in it, each with the flags of this one. A path or another word that ends in `wicapctl` is no command.
@@ -36,16 +35,23 @@ impl Called {
             rest = &found[PROGRAM.len()..];
             said.push_str(before);
             said.push_str(PROGRAM);
-            if said_as_command(before) && rest.starts_with(' ') {
-                said.push_str(&self.flags);
+            if begins_a_command(before) && !names_a_store(rest) {
+                // Contexts are each user's own: as root there may be none of that name.
+                let another_user = before.ends_with("sudo ");
+                said.push_str(if another_user { &self.flags_of_any_user } else { &self.flags });
             }
         }
         said + rest
     }
 }
 
+/// Whether arguments choose a store by themselves, are about choosing one, or are none.
+fn names_a_store(arguments: &str) -> bool {
+    !arguments.starts_with(' ') || [" --store", " --context", " config "].iter().any(|word| arguments.starts_with(word))
+}
+
 /// Whether a program can begin after this text.
-fn said_as_command(before: &str) -> bool {
+fn begins_a_command(before: &str) -> bool {
     before.chars().next_back().is_none_or(|c| c.is_whitespace() || "`;(|&".contains(c))
 }
 
@@ -69,11 +75,16 @@ mod tests {
             "wicapctl --store 'unix:///srv/a b/store.sock' session end a && \
              wicapctl --store 'unix:///srv/a b/store.sock' session start wicap"
         );
+        let local: StoreUrl = "unix:///a/store.sock".parse().unwrap();
+        let local = Called::with(Some(&local), None);
+        assert_eq!(local.again("sudo wicapctl status"), "sudo wicapctl --store unix:///a/store.sock status");
         let named = Called::with(None, Some("prod"));
         for (text, expected) in [
             ("Say yes, or no with `wicapctl deny a`:", "Say yes, or no with `wicapctl --context prod deny a`:"),
             ("(pgrep -a wicapd; wicapctl doctor)", "(pgrep -a wicapd; wicapctl --context prod doctor)"),
-            ("sudo wicapctl status", "sudo wicapctl --context prod status"),
+            ("sudo wicapctl status", "sudo wicapctl status"),
+            ("wicapctl --store unix:///a if root's is meant", "wicapctl --store unix:///a if root's is meant"),
+            ("(wicapctl config set-context root)", "(wicapctl config set-context root)"),
             ("cat /etc/wicapctl x", "cat /etc/wicapctl x"),
             ("what is wicapctl?", "what is wicapctl?"),
             ("wicapctl", "wicapctl"),

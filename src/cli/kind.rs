@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{Error, hint};
 use crate::api::registry::{self, KindInfo};
-use crate::api::{GROUP, Object, Violation, decode};
+use crate::api::{GROUP, Object, Violation, decode, tags};
 use crate::store::{self, DeleteParams, ListParams, Store, WatchParams};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, store::Error>>;
@@ -244,7 +244,11 @@ impl<K: Object> Ops for Typed<K> {
 
     fn check_update(&self, new: &Value, old: &Value) -> Vec<Violation> {
         match (from_json::<K>(new), from_json::<K>(old)) {
-            (Ok(new), Ok(old)) => new.validate_update(&old),
+            (Ok(new), Ok(old)) => {
+                let mut violations = tags::added(new.meta(), old.meta());
+                violations.extend(new.validate_update(&old));
+                violations
+            }
             (Err(e), _) | (_, Err(e)) => vec![Violation::new("(document)", e.to_string(), "an object that can be read")],
         }
     }

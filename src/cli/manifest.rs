@@ -6,12 +6,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::kind::{Kind, name_of};
 use super::validation::Validate;
 use super::{Error, Io, document};
-use crate::api::{Violation, decode};
+use crate::api::{Violation, decode, tags};
 use crate::store::selector::labels_match;
 
 /// The most bytes a manifest file may have: more than anybody writes, little enough to hold in memory.
@@ -62,6 +64,9 @@ impl Source {
                 writeln!(io.err, "Warning: unknown field {field:?}")?;
             }
         }
+        let tagged = |manifest: &Manifest| manifest.mistakes(manifest.wrong_tags());
+        let mistakes: Vec<_> = reading.manifests.iter().flat_map(tagged).collect();
+        reading.mistakes.extend(mistakes);
         Ok(reading)
     }
 }
@@ -85,6 +90,12 @@ impl Manifest {
     /// Where it was written, as kubectl says it inside an error of the server's.
     pub fn source(&self) -> String {
         self.origin.replace(STDIN, "STDIN")
+    }
+
+    /// What is wrong with its labels and annotations. Where they are none at all, its kind says so.
+    pub fn wrong_tags(&self) -> Vec<Violation> {
+        let meta = self.document.get("metadata").and_then(|metadata| ObjectMeta::deserialize(metadata).ok());
+        meta.map(|meta| tags::violations(&meta)).unwrap_or_default()
     }
 
     /// What is wrong with it, a line for each.

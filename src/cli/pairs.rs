@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::Error;
-use crate::api::tags::{MOST_ANNOTATIONS, wrong_key, wrong_value};
+use crate::api::tags::{MOST_ANNOTATIONS, wrong_annotation, wrong_key, wrong_value};
 
 /// Which map of the metadata is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,8 @@ impl Pairs {
                     if tags == Tags::Labels && value.contains('=') {
                         return usage(format!("invalid label spec: {word}"));
                     }
-                    if let Some(why) = wrong_key(key) {
+                    let wrong = if tags == Tags::Labels { wrong_key(key) } else { wrong_annotation(key) };
+                    if let Some(why) = wrong {
                         return usage(format!("invalid {} key: {word:?}: {why}", tags.word()));
                     }
                     if let Some(why) = wrong_value(value).filter(|_| tags == Tags::Labels) {
@@ -196,7 +197,7 @@ mod tests {
             ("=x", Tags::Labels, "error: invalid label key: \"=x\": the name part"),
             ("a/b/c=x", Tags::Labels, "error: invalid label key"),
             ("/a=x", Tags::Annotations, "error: invalid annotation key"),
-            ("EXAMPLE.com/a=x", Tags::Annotations, "error: invalid annotation key: \"EXAMPLE.com/a=x\": the prefix part"),
+            ("EXAMPLE.com/a=x", Tags::Labels, "error: invalid label key: \"EXAMPLE.com/a=x\": the prefix part"),
             (&format!("{long}=x"), Tags::Annotations, "error: invalid annotation key"),
             ("-", Tags::Labels, "error: unknown label spec: -"),
             ("a=1 a-", Tags::Labels, "error: can not both modify and remove a label in the same command"),

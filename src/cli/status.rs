@@ -176,7 +176,14 @@ pub fn pictures(objects: &Objects, now: Time) -> Vec<Picture> {
 
 /// The same, with what is to be done next as this command was called.
 fn with_flags_of(pictures: Vec<Picture>, called: &Called) -> Vec<Picture> {
-    pictures.into_iter().map(|picture| Picture { next: picture.next.with_flags_of(called), ..picture }).collect()
+    let one = |mut picture: Picture| {
+        picture.next = picture.next.with_flags_of(called);
+        for fix in picture.blocked.iter_mut().filter_map(|blocked| blocked.fix.as_mut()) {
+            *fix = called.again(fix);
+        }
+        picture
+    };
+    pictures.into_iter().map(one).collect()
 }
 
 /// The store's own words, without its address.

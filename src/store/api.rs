@@ -14,7 +14,7 @@ use super::keys::{Half, Keys};
 use super::selector::Filter;
 use super::transaction::{invalid, plural_of, valid};
 use super::{Error, Store};
-use crate::api::{Object, Violation, decode as manifest, validate};
+use crate::api::{Object, Violation, decode as manifest, tags, validate};
 
 /// The objects of one kind. Cheap to clone.
 #[derive(Debug)]
@@ -266,7 +266,8 @@ impl<K: Object> Api<K> {
         let generation = old.meta().generation.unwrap_or(1);
         new.meta_mut().generation = Some(if changed { generation + 1 } else { generation });
         valid(&new)?;
-        let violations = new.validate_update(old);
+        let mut violations = tags::added(new.meta(), old.meta());
+        violations.extend(new.validate_update(old));
         if !violations.is_empty() {
             return Err(invalid(&new, violations));
         }

@@ -110,7 +110,7 @@ fn soak(run: &SoakRun, kind: &str, next: Option<Time>, objects: &Objects) -> Opt
     match (next, session.status.as_ref().and_then(|s| s.expires_at)) {
         (Some(next), Some(end)) if end <= next => {
             let found = format!("it is due at {next:.0}, and the session {name} ends at {end:.0}");
-            Some(Finding::warn(Area::Policies, checked, found, format!("wicapctl session extend {}", word(name))))
+            Some(Finding::warn(Area::Policies, checked, found, format!("wicapctl session extend {} --by 8h", word(name))))
         }
         _ => None,
     }

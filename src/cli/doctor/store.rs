@@ -155,7 +155,7 @@ fn transport(meant: &Meant) -> Option<Finding> {
     let open: Vec<&str> = hosts.filter(|host| !is_loopback(host)).collect();
     let first = open.first()?;
     let found = format!("{first} is spoken to in the clear: who is on the way can read all and act as anybody");
-    let mend = "give etcd certificates, and wicapctl https://… (docs/operating.md, Users and roles of an etcd)";
+    let mend = "give etcd certificates, and name it with https://… (docs/operating.md, Users and roles of an etcd)";
     Some(Finding::warn(Area::Store, "who can listen", found, mend))
 }
 

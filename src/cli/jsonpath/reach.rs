@@ -27,6 +27,8 @@ impl Reach {
     pub(super) fn through(steps: &[Step], then: Self) -> Self {
         match steps {
             [] => then,
+            // What stands in the template itself is looked for nowhere.
+            [Step::Text(_) | Step::Literal(_), ..] => Self::nothing(),
             [Step::Field(name), rest @ ..] => Self::Fields([(name.clone(), Self::through(rest, then))].into()),
             // Positions stay as they are: elements are made smaller, and none is taken out.
             [Step::Wildcard | Step::Index(_) | Step::Slice { .. }, rest @ ..] => {

@@ -332,6 +332,7 @@ mod tests {
                 json!({"metadata": {"name": "a"}, "spec": {"l": [{"n": 1}]}}),
             ),
             ("{range .items[*]}x{end}{.kind}", json!({})),
+            ("{range .items[*]}{.metadata.name}{\"\\n\"}{1}{end}", json!({"metadata": {"name": "a"}})),
             ("{.kind}", json!({})),
             ("{.items[*].spec}{.items[0].spec.x}", json!({"spec": object["spec"]})),
             ("{.items[?(@.kind==\"K\")].metadata.name}", object.clone()),

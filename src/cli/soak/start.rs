@@ -73,9 +73,11 @@ impl Start {
         if document["spec"].is_object() {
             document["spec"]["session"] = json!(manifest.name);
         }
-        let decoded = manifest.kind.decode(&document).map_err(|violations| {
-            Error::Refused(violations.into_iter().map(|v| format!("{}: {v}", manifest.place())).collect())
-        })?;
+        let decoded = manifest.kind.decode(&document).map_err(|violations| Error::Refused(manifest.mistakes(violations)))?;
+        let wrong = manifest.mistakes(manifest.wrong_tags());
+        if !wrong.is_empty() {
+            return Err(Error::Refused(wrong));
+        }
         serde_json::from_value(decoded).map_err(|e| refused(format!("{}: {e}", manifest.place())))
     }
 

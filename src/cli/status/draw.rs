@@ -346,6 +346,7 @@ fn soak(run: &SoakRun, now: Time) -> Option<Soak> {
     let soaking = since.filter(|_| status.phase >= SoakPhase::Soaking);
     Some(Soak {
         name: run.name().to_owned(),
+        session: run.spec.session.clone(),
         phase: status.phase,
         percent: soaking.map(|since| schedule::progress(since, length, status.soaked_until.unwrap_or(now))),
         ends_at: status.soaked_until.or(since.map(|since| after(since, length))),

@@ -170,67 +170,64 @@ fn compose_up(picture: &Picture, service: &str) -> Option<String> {
     Some(format!("cd {} && docker compose -p {}{files} up -d {service}", picture.directory, picture.project))
 }
 
-/// What a soak run asks of a person while its stack is well.
-fn of_soak(picture: &Picture, soak: &Soak) -> Option<NextStep> {
-    const HOUR: u64 = 3600;
-    let name = &soak.name;
-    match soak.verdict {
-        Some(Verdict::Passed) => return None,
-        Some(verdict) => {
-            let why = format!("The stack runs, and soak {name} has ended as {verdict:?}. See why:");
-            return Some(run(why, format!("wicapctl why soak/{name}")));
-        }
-        None if soak.failed > 0 => {
-            let why =
-                format!("The stack runs, and checks of soak {name} have failed. See which, and what its criteria allow:");
-            return Some(run(why, format!("wicapctl soak report {name}")));
-        }
-        None => {}
-    }
-    let session = picture.sessions.iter().find(|s| s.acts())?;
-    let (over, out) = (soak.ends_at?, session.expires_at?);
-    let lacks = elapsed(out, over);
-    if lacks.is_zero() {
-        return None;
-    }
-    let why = format!(
-        "Nothing is wrong. But session {} runs out {} before soak {name} is over; what breaks in that time is not mended. For more time:",
-        session.name,
-        age(out, over)
-    );
-    let hours = lacks.as_secs() / HOUR + 1;
-    Some(run(why, format!("wicapctl session extend {} --by {hours}h", session.name)))
-}
-
 fn healthy(picture: &Picture) -> NextStep {
-    let stack = &picture.stack;
     let grave = picture.incidents.iter().find(|i| i.severity >= Severity::Warning);
     if let Some(incident) = grave {
         let why = format!("It runs. See to the incident of {}:", incident.service);
         return run(why, format!("wicapctl why incident/{}", incident.name));
     }
-    if let Some(step) = picture.soaks.iter().find_map(|soak| of_soak(picture, soak)) {
-        return step;
-    }
     if let Some(unmanaged) = picture.services.iter().find(|s| !s.managed && s.as_desired == Some(false)) {
         let why = format!("{} is not managed, and nobody mends it. If it should run:", unmanaged.name);
         return NextStep { why, command: compose_up(picture, &unmanaged.name) };
     }
-    let acting = picture.sessions.iter().find(|s| s.acts());
-    match (acting, picture.desired) {
-        (None, DesiredState::Running) => run(
-            "Nothing is wrong. But nothing would be mended either. To have what breaks mended, open a session:",
-            format!("wicapctl session start {stack}"),
-        ),
-        (Some(session), _) if session.expires_at.is_some_and(|at| elapsed(picture.at, at) < SOON) => run(
-            format!(
-                "Nothing is wrong. Session {} soon runs out; what breaks after that is not mended. For more time:",
-                session.name
-            ),
-            format!("wicapctl session extend {} --by 8h", session.name),
-        ),
-        _ => NextStep { why: "Nothing.".to_owned(), command: None },
+    let nothing = || NextStep { why: "Nothing.".to_owned(), command: None };
+    of_session(picture).or_else(|| picture.soaks.iter().find_map(of_soak)).unwrap_or_else(nothing)
+}
+
+/// What is to be done so that what breaks later will be mended.
+fn of_session(picture: &Picture) -> Option<NextStep> {
+    const HOUR: u64 = 3600;
+    let another = format!("wicapctl session start {}", picture.stack);
+    let Some(session) = picture.sessions.iter().find(|s| s.acts()) else {
+        let why = "Nothing is wrong. But nothing would be mended either. To have what breaks mended, open a session:";
+        return (picture.desired == DesiredState::Running).then(|| run(why, another));
+    };
+    let out = session.expires_at?;
+    let name = &session.name;
+    let under_way = || picture.soaks.iter().filter(|soak| soak.verdict.is_none());
+    let outlives = under_way().find_map(|soak| Some((soak, soak.ends_at.filter(|end| *end > out)?)));
+    let (why, lacks) = match outlives {
+        Some((soak, end)) => {
+            let early = age(out, end);
+            let why = format!("But session {name} runs out {early} before soak {} is over; what breaks then", soak.name);
+            (why, elapsed(out, end))
+        }
+        None if elapsed(picture.at, out) < SOON => (format!("Session {name} soon runs out; what breaks after that"), SOON),
+        None => return None,
+    };
+    if picture.sessions.iter().any(|s| s.phase == SessionPhase::Pending) {
+        return None;
     }
+    let why = format!("Nothing is wrong. {why} is not mended.");
+    // A session is extended by one that takes its place, which would end what runs in it.
+    Some(if under_way().any(|soak| soak.session.as_ref() == Some(name)) {
+        run(format!("{why} For another one, which begins when this one ends:"), another)
+    } else {
+        let hours = (lacks.as_secs() / HOUR + 1).max(8);
+        run(format!("{why} For more time:"), format!("wicapctl session extend {name} --by {hours}h"))
+    })
+}
+
+/// What a soak run asks of a person while its stack is well.
+fn of_soak(soak: &Soak) -> Option<NextStep> {
+    let name = &soak.name;
+    let why = match soak.verdict {
+        Some(Verdict::Passed) => return None,
+        Some(verdict) => format!("The stack runs, and soak {name} has ended as {verdict:?}. See why:"),
+        None if soak.failed > 0 => format!("The stack runs, and checks of soak {name} have failed. See which:"),
+        None => return None,
+    };
+    Some(run(why, format!("wicapctl why soak/{name}")))
 }
 
 #[cfg(test)]

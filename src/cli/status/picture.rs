@@ -339,6 +339,9 @@ pub struct Allowance {
 pub struct Soak {
     /// Name of the SoakRun.
     pub name: String,
+    /// Name of the session that it runs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// Where in its life it is.
     pub phase: SoakPhase,
     /// Share of the soak that is over, in percent; absent before it soaks.

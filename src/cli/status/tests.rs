@@ -150,8 +150,8 @@ fn each_situation_has_its_next_step() {
     for (name, expected) in [
         ("healthy", None),
         ("healthy-unattended", Some("wicapctl session start wicap")),
-        ("healthy-soak-fails", Some("wicapctl soak report soak-night")),
-        ("healthy-soak-outlives", Some("wicapctl session extend night --by 2h")),
+        ("healthy-soak-fails", Some("wicapctl why soak/soak-night")),
+        ("healthy-soak-outlives", Some("wicapctl session start wicap")),
         ("mending", Some("wicapctl status wicap -w")),
         ("mending-waits", Some("wicapctl status wicap -w")),
         ("starting", Some("wicapctl status wicap -w")),
