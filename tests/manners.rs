@@ -179,10 +179,10 @@ const ZSH: &str = r"
     CURRENT=$#words
     $completer";
 
-/// The same in fish, which has a command for it.
+/// The same in fish, which has a command for it. `string` fails where there is nothing to replace.
 const FISH: &str = r"
     wicapctl completion fish | source; or exit
-    complete --do-complete $argv[1] | string replace --regex '\t.*' ''";
+    complete --do-complete $argv[1] | string replace --regex '\t.*' ''; or true";
 
 /// What a shell completes of a line.
 fn completed(shell: &str, script: &str, store: &str, line: &str) -> Vec<String> {

@@ -174,9 +174,7 @@ impl Apply {
 pub(super) fn wrong_by_itself(manifest: &Manifest) -> Vec<String> {
     let as_written = manifest.kind.decode(&manifest.document).err();
     let as_stored = || manifest.kind.decode(&merge::annotated(&merge::wanted(&manifest.document))).err();
-    let mut violations = as_written.or_else(as_stored).unwrap_or_default();
-    violations.extend(manifest.wrong_tags());
-    manifest.mistakes(violations)
+    manifest.mistakes(as_written.or_else(as_stored).unwrap_or_default())
 }
 
 /// What a step comes to when nobody gets in between.

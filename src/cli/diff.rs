@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::apply::plan::{self, Step};
 use super::apply::{prune::Pruning, wrong_by_itself};
-use super::manifest::Files;
+use super::manifest::{Files, Manifest};
 use super::{Error, Io};
 use crate::store::Store;
 use sides::Sides;
@@ -72,7 +72,8 @@ impl Diff {
         if let Some(set) = self.pruning.set() {
             reading.mistakes.extend(reading.manifests.iter_mut().filter_map(|manifest| set.take_in(manifest)));
         }
-        reading.mistakes.extend(reading.manifests.iter().flat_map(wrong_by_itself));
+        let wrong = |manifest: &Manifest| [wrong_by_itself(manifest), manifest.mistakes(manifest.wrong_tags())].concat();
+        reading.mistakes.extend(reading.manifests.iter().flat_map(wrong));
         let manifests = reading.finish()?;
         let (mut all, mut mistakes) = (Vec::new(), Vec::new());
         for manifest in &manifests {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// What stands for what differs. The order matters: a time holds what looks like an age.
-const FORMS: [(&str, &str); 11] = [
+const FORMS: [(&str, &str); 12] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
     (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
     (r"\b\d\d:\d\d:\d\dZ?\b", "TIME"),
@@ -22,6 +22,8 @@ const FORMS: [(&str, &str); 11] = [
     (r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b", "TIME"),
     // Digests and ids of containers.
     (r"\b[0-9a-f]{12,}\b", "ID"),
+    // What a container uses of memory.
+    (r"\b\d+Mi\b", "MEMORY"),
     // Ages and durations.
     (r"(^|[\s(])\d+(\.\d+)?(ms|s|m|h|d)(\d+(ms|s|m|h))*\b", "${1}AGE"),
 ];
@@ -121,6 +123,7 @@ mod tests {
             ("since 20:01:29", "since 00:00:00"),
             ("wicap-20261129-004900", "wicap-20271230-115911"),
             ("wicap-20261129T004900Z-71ff4672.tar.zst", "wicap-20261129T004901Z-d178eabc.tar.zst"),
+            ("redis   Running   3m   3Mi    0", "redis   Running   12m   17Mi   0"),
             ("a\n…\nz", "a\nb\nc\nz"),
             ("a\n…\nz", "a\nz"),
             ("a … c … e", "a b c d e"),
