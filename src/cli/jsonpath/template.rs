@@ -331,6 +331,8 @@ mod tests {
                 "{range .items[*]}{.metadata.name}{.spec.l[*].n}{end}",
                 json!({"metadata": {"name": "a"}, "spec": {"l": [{"n": 1}]}}),
             ),
+            ("{.items[*].metadata.name}{.items[0].metadata.uid}", json!({"metadata": {"name": "a", "uid": "u"}})),
+            ("{.items[*].spec.l[*].n}{.items[*].spec.l[0].m}", json!({"spec": {"l": [{"n": 1, "m": 2}]}})),
             ("{range .items[*]}x{end}{.kind}", json!({})),
             ("{range .items[*]}{.metadata.name}{\"\\n\"}{1}{end}", json!({"metadata": {"name": "a"}})),
             ("{.kind}", json!({})),
