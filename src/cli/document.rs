@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_documents_as_a_store_may_hold_can_be_read() {
+    fn more_than_the_parser_would_take_by_itself_can_be_read() {
         let many = "---\na: [1, 2, {b: c}]\n".repeat(2_000);
         assert_eq!(parse(&many).unwrap().len(), 2_000);
         let list = format!("items:\n{}", "- [1, 2, 3, 4, 5, 6, 7, 8, 9]\n".repeat(28_000));

@@ -182,7 +182,10 @@ impl Pages {
     /// The objects of the next page, in the order of their names; nothing after the last.
     pub async fn next(&mut self) -> Result<Option<Vec<Value>>, Error> {
         let Some(ahead) = &mut self.ahead else { return Ok(None) };
-        let page = match ahead.await {
+        let read = ahead.await;
+        // What has answered is not asked again, also when its answer was an error.
+        self.ahead = None;
+        let page = match read {
             Ok(page) => page?,
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

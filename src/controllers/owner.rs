@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_for_a_stack_can_be_applied_as_it_is() {
+    fn a_stack_whose_name_no_label_can_hold_is_in_none() {
         assert_eq!(labels("edge"), Some([(STACK_LABEL.to_owned(), "edge".to_owned())].into()));
         assert_eq!(labels(&"s".repeat(64)), None, "a stack may have a longer name than a label a value");
     }

@@ -87,7 +87,12 @@ fn soak(run: &SoakRun, kind: &str, next: Option<Time>, objects: &Objects) -> Opt
             format!("name one in spec.session, or start it with wicapctl soak start; {start} --allow {}", names(&needed));
         return Some(Finding::fail(Area::Policies, checked, format!("{needs}, and spec.session names none"), mend));
     };
-    let mend = format!("{start} --name {} --allow {}", word(name), names(&needed));
+    // A name is taken for as long as its object is there, ended or not, and an extension has another one.
+    let mend = if objects.sessions.iter().any(|s| s.name() == name) {
+        format!("{start} --allow {}, and name that one in the spec.session of {kind} {}", names(&needed), run.name())
+    } else {
+        format!("{start} --name {} --allow {}", word(name), names(&needed))
+    };
     let open: Option<&ControlSession> = objects.sessions.iter().find(|s| s.name() == name && is_open(s));
     let Some(session) = open else {
         let found = format!("{needs}, and no session {name} is open");
@@ -110,7 +115,7 @@ fn soak(run: &SoakRun, kind: &str, next: Option<Time>, objects: &Objects) -> Opt
     match (next, session.status.as_ref().and_then(|s| s.expires_at)) {
         (Some(next), Some(end)) if end <= next => {
             let found = format!("it is due at {next:.0}, and the session {name} ends at {end:.0}");
-            Some(Finding::warn(Area::Policies, checked, found, format!("wicapctl session extend {} --by 8h", word(name))))
+            Some(Finding::warn(Area::Policies, checked, found, mend))
         }
         _ => None,
     }
@@ -178,6 +183,27 @@ mod tests {
             "checks": [{"name": "ui", "period": "30s", "httpGet": {"port": 80}}]});
         spec["session"] = json!(session);
         object("SoakRun", "soak", spec)
+    }
+
+    #[test]
+    fn a_session_is_started_by_the_name_that_a_soak_has_for_it_only_where_that_name_is_free() {
+        let mend = |session, next, change: fn(&mut Objects)| {
+            let mut facts = well();
+            let objects = objects(&mut facts);
+            change(objects);
+            soak(&run(Some(session)), "ScheduledSoak", next, objects).unwrap().mend.unwrap()
+        };
+        let free = mend("gone", None, |_| {});
+        assert!(free.starts_with("wicapctl session start wicap --name gone --allow "), "{free}");
+        let ends_too_early = |o: &mut Objects| {
+            o.sessions[0].spec.allowed_actions = crate::api::action::ActionKind::ALL.into();
+            o.sessions[0].status.as_mut().unwrap().expires_at = Some(Time::UNIX_EPOCH);
+        };
+        let ended = |o: &mut Objects| o.sessions[0].spec.end = true;
+        for mend in [mend("night", None, ended), mend("night", Some(Time::UNIX_EPOCH), ends_too_early)] {
+            assert!(mend.starts_with("wicapctl session start wicap --allow "), "{mend}");
+            assert!(mend.ends_with(", and name that one in the spec.session of ScheduledSoak soak"), "{mend}");
+        }
     }
 
     #[test]
