@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::validate::Check;
+use super::validate::{Check, is_object_name, quoted};
 use super::{Object, Time, Violation};
 
 /// A pack of all that is known of a stack. An operator asks for one by making it; the system makes one for each incident, failed
@@ -63,7 +63,7 @@ pub struct SnapshotStatus {
     /// Where in its life it is.
     #[serde(default)]
     pub phase: SnapshotPhase,
-    /// The host that has the pack.
+    /// The host that has the pack, or that could not make one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The pack's name in the directory `packs` of that host's data directory. Snapshots that were asked for at the same time share one.
@@ -107,10 +107,13 @@ impl Object for Snapshot {
     fn validate(&self) -> Vec<Violation> {
         let mut check = Check::new();
         check.object_name("spec.stack", &self.spec.stack);
-        for (path, text) in [("spec.object", &self.spec.object), ("spec.by", &self.spec.by)] {
-            if let Some(text) = text {
-                check.text(path, text, 512);
-            }
+        if let Some(object) = &self.spec.object {
+            let is_kind = |kind: &str| !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase());
+            let is_object = object.split_once('/').is_some_and(|(kind, name)| is_kind(kind) && is_object_name(name));
+            check.that(is_object, "spec.object", quoted(object), "kind/name, such as incident/night-1");
+        }
+        if let Some(by) = &self.spec.by {
+            check.text("spec.by", by, 512);
         }
         check.finish()
     }

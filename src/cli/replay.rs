@@ -97,11 +97,11 @@ fn rerun_pack(path: &Path, bytes: &[u8], io: &mut Io<'_>) -> Result<(), Error> {
     }
     let (decisions, records) = (rerun.decisions, rerun.records);
     let again = format!("{decisions} steps were decided on again, and {records} records of logs were looked at again");
-    if rerun.differences.is_empty() {
-        writeln!(io.out, "{again}: all as they were")?;
-        return Ok(());
+    match (rerun.differences.len(), rerun.left_out.len()) {
+        (0, 0) => Ok(writeln!(io.out, "{again}: all as they were")?),
+        (0, _) => Err(Error::No(format!("{again}: these as they were, and not all could be"))),
+        (differ, _) => Err(Error::No(format!("{again}: {differ} differ from what was"))),
     }
-    Err(Error::No(format!("{again}: {} differ from what was", rerun.differences.len())))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

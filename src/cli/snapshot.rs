@@ -63,13 +63,15 @@ struct Which {
 }
 
 impl Which {
-    /// The file, when it is one.
+    /// The file, when it is one or can be nothing else.
     fn file(&self) -> Option<&Path> {
-        self.pack.is_file().then_some(self.pack.as_path())
+        let name = self.pack.to_string_lossy();
+        let is_file = name.contains('/') || name.ends_with(".tar.zst") || self.pack.is_file();
+        is_file.then_some(self.pack.as_path())
     }
 
-    /// Where the pack of a snapshot is.
-    async fn find(&self, store: &Store) -> Result<PathBuf, Error> {
+    /// Where the pack of a snapshot is, and the digest that it had when it was made.
+    async fn find(&self, store: &Store) -> Result<(PathBuf, Option<String>), Error> {
         let name = self.pack.to_string_lossy();
         let snapshot = store.api::<SnapshotObject>().get(&name).await?;
         let status = snapshot.status.unwrap_or_default();
@@ -85,7 +87,7 @@ impl Which {
                 "the pack of {name:?} is {file} on host {host}; {shown} is not there (--data-dir?)"
             )));
         }
-        Ok(path)
+        Ok((path, status.digest))
     }
 }
 
@@ -102,15 +104,18 @@ impl Snapshot {
     pub(super) fn run_alone(&self, io: &mut Io<'_>) -> Result<(), Error> {
         match &self.verb {
             Some(Verb::Show(which)) => show(&which.pack, which.json, io),
-            Some(Verb::Verify(which)) => check(&which.pack, which.json, io),
+            Some(Verb::Verify(which)) => check(&which.pack, None, which.json, io),
             None => Ok(()),
         }
     }
 
     pub(super) async fn run(&self, store: &Store, io: &mut Io<'_>) -> Result<(), Error> {
         match &self.verb {
-            Some(Verb::Show(which)) => show(&which.find(store).await?, which.json, io),
-            Some(Verb::Verify(which)) => check(&which.find(store).await?, which.json, io),
+            Some(Verb::Show(which)) => show(&which.find(store).await?.0, which.json, io),
+            Some(Verb::Verify(which)) => {
+                let (path, digest) = which.find(store).await?;
+                check(&path, digest.as_deref(), which.json, io)
+            }
             None => self.ask(store, io).await,
         }
     }
@@ -198,8 +203,8 @@ fn show(path: &Path, json: bool, io: &mut Io<'_>) -> Result<(), Error> {
     Ok(Table::list().write(io.out, &rows)?)
 }
 
-fn check(path: &Path, json: bool, io: &mut Io<'_>) -> Result<(), Error> {
-    let violations = verify(open(path)?).map_err(|e| Error::No(format!("{}: {e}", path.display())))?;
+fn check(path: &Path, digest: Option<&str>, json: bool, io: &mut Io<'_>) -> Result<(), Error> {
+    let violations = verify(open(path)?, digest).map_err(|e| Error::No(format!("{}: {e}", path.display())))?;
     if json {
         let told: Vec<String> = violations.iter().map(ToString::to_string).collect();
         serde_json::to_writer(&mut *io.out, &serde_json::json!({"whole": told.is_empty(), "violations": told}))

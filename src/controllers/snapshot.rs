@@ -106,7 +106,9 @@ impl Snapshots {
                 Err(error) => return Err(error.into()),
             }
         }
-        let waiting: Vec<&Snapshot> = snapshots.iter().filter(|s| pack.iter().any(|name| name == s.name())).collect();
+        let mut waiting: Vec<&Snapshot> = snapshots.iter().filter(|s| pack.iter().any(|name| name == s.name())).collect();
+        // The cache has no order, and the pack's words must not depend on chance.
+        waiting.sort_by_key(|snapshot| snapshot.name());
         if !waiting.is_empty() {
             let _one = self.packing.lock().await;
             let status = self.make(stack, &waiting, now).await;
@@ -127,6 +129,7 @@ impl Snapshots {
             tracing::warn!(stack = stack.name(), why, "no pack could be made");
             SnapshotStatus {
                 phase: SnapshotPhase::Failed,
+                host: Some(self.context.host.clone()),
                 made_at: Some(now),
                 message: Some(why),
                 ..SnapshotStatus::default()
@@ -183,10 +186,14 @@ impl Snapshots {
         let kept = tokio::task::spawn_blocking(move || remove(&directory, &pinned, now)).await.ok().flatten();
         let Some(kept) = kept else { return Ok(()) };
         for snapshot in snapshots.iter().filter(of_host) {
-            let is_gone = file_of(snapshot).is_some_and(|file| !kept.contains(&file));
-            let made = snapshot.status.as_ref().and_then(|s| s.made_at);
-            // What was made a moment ago may not be in the list yet.
-            if is_gone && made.is_some_and(|at| elapsed(at, now) > RESYNC) {
+            let Some(made) = snapshot.status.as_ref().and_then(|s| s.made_at) else { continue };
+            let is_over = match file_of(snapshot) {
+                // What was made a moment ago may not be in the list yet.
+                Some(file) => !kept.contains(&file) && elapsed(made, now) > RESYNC,
+                // There is none: it is kept as long as one would be.
+                None => now.duration_since(made) > LIMITS.age,
+            };
+            if is_over {
                 let params = DeleteParams { uid: snapshot.meta().uid.clone(), resource_version: None };
                 match self.context.store.api::<Snapshot>().delete_fenced(snapshot.name(), &params, &self.fence).await {
                     Ok(_) | Err(Error::NotFound { .. } | Error::Conflict { .. }) => {}

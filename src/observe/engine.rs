@@ -40,7 +40,7 @@ pub use inspect::{Container, ContainerState};
 pub use job::{OneShot, Progress};
 pub use logs::{Asked, Run};
 pub use look::{LOG_BYTES, LOG_LINES};
-pub use pack::Logged;
+pub use pack::{LastLines, Logged};
 pub use usage::Usage;
 
 /// Time limit of a call that reads. An idle engine lists and inspects in milliseconds; one that starts many containers at

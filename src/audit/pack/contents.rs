@@ -24,11 +24,12 @@ use super::PackError;
 use super::about::About;
 use super::builder::{Builder, Built};
 use super::cap::{Cap, Weight};
+use super::commands::redact_commands;
 use super::path::{name, segment};
 use super::reader::Pack;
 use crate::api::Time;
 use crate::api::stack::WicapStack;
-use crate::audit::redact::redact;
+use crate::audit::redact::{redact, redact_lines};
 use crate::audit::replay::file::{self, Recording};
 use crate::audit::replay::line::line;
 use crate::audit::replay::record::History;
@@ -46,6 +47,7 @@ const STATE: Cap = Cap::new(16 * 1024 * 1024, Weight::State);
 
 const RECORDING: &str = "replay/recording.json";
 const DECIDED: &str = "replay/decisions.jsonl";
+const PROBLEMS: &str = "replay/problems.txt";
 
 /// What a pack is made of.
 #[derive(Clone, Debug)]
@@ -114,20 +116,32 @@ pub fn pack(mut inputs: Inputs) -> Result<Built, PackError> {
     builder.records("audit.jsonl", &inputs.audit, DECISIONS)?;
     builder.document("engine.json", &inputs.engine, INSPECT)?;
     for (name, records) in &inputs.soaks {
-        builder.records(&format!("soaks/{}.jsonl", segment(name)), records, SAMPLES)?;
+        let path = format!("soaks/{}.jsonl", segment(name));
+        if super::path::check(&path).is_err() {
+            inputs.missing.push(format!("the records of the soak run {name}: its name is no path"));
+            continue;
+        }
+        builder.records(&path, records, SAMPLES)?;
     }
     let mut taken = BTreeSet::new();
-    for container in &inputs.containers {
+    for container in &mut inputs.containers {
         let place = format!("containers/{}/{}", segment(&container.service), segment(&container.name));
         // Names that are too long to be told apart in a path, or to be one.
         if super::path::check(&format!("{place}/signatures.jsonl")).is_err() || !taken.insert(place.clone()) {
             inputs.missing.push(format!("the container {}: its name is no path", container.name));
             continue;
         }
-        let log = log_text(&container.log);
+        let (log, lost) = newest(log_text(&container.log), LOG.bytes);
+        if lost > 0 {
+            // What is classified is what is in the pack, or nobody could do it again.
+            inputs
+                .missing
+                .push(format!("the first {lost} lines of the log of {}: they are over {} bytes", container.name, LOG.bytes));
+        }
         let said = classify_log(&container.service, &log, &rules);
         builder.text(&format!("{place}/log.txt"), log, LOG)?;
         builder.records(&format!("{place}/signatures.jsonl"), said, SIGNATURES)?;
+        redact_commands(&mut container.inspect, clean);
         builder.document(&format!("{place}/inspect.json"), &container.inspect, INSPECT)?;
         builder.document(&format!("{place}/usage.json"), &container.usage, SAMPLES)?;
     }
@@ -137,7 +151,7 @@ pub fn pack(mut inputs: Inputs) -> Result<Built, PackError> {
                 let recording: Value = serde_json::from_str(&history.text).unwrap_or_default();
                 builder.document(RECORDING, &recording, STATE)?;
                 builder.records(DECIDED, lines, DECISIONS)?;
-                builder.text("replay/problems.txt", history.problems.join("\n") + "\n", DECISIONS)?;
+                builder.text(PROBLEMS, history.problems.join("\n") + "\n", DECISIONS)?;
             }
             Err(why) => inputs.missing.push(format!("the stack's history: {why}")),
         }
@@ -154,19 +168,32 @@ fn rules_of(stack: Option<&Value>) -> Rules {
 
 /// A log as it is in a pack, without secrets. A line that a secret of several lines has swallowed is left out.
 fn log_text(lines: &[LogLine]) -> String {
+    // Redacted together: what is secret may have many lines.
     let whole = |is_error: bool| -> Vec<String> {
         let texts: Vec<&str> = lines.iter().filter(|l| l.is_error == is_error).map(|l| l.text.as_str()).collect();
-        redact(&texts.join("\n")).split('\n').map(str::to_owned).collect()
+        redact_lines(&texts.join("\n")).split('\n').map(str::to_owned).collect()
     };
     let mut cleaned = [false, true].map(|is_error| whole(is_error).into_iter());
     let mut text = String::new();
     for line in lines {
-        if let Some(clean) = cleaned[usize::from(line.is_error)].next() {
-            let output = if line.is_error { "stderr" } else { "stdout" };
-            text.push_str(&format!("{} {output} {}\n", line.at, clean.trim_end_matches('\r')));
+        let clean = cleaned[usize::from(line.is_error)].next().unwrap_or_default();
+        if clean.is_empty() && !line.text.is_empty() {
+            continue;
         }
+        let output = if line.is_error { "stderr" } else { "stdout" };
+        text.push_str(&format!("{} {output} {}\n", line.at, clean.trim_end_matches('\r')));
     }
     redact(&text).into_owned()
+}
+
+/// The last lines of a text that are no more than `most` bytes together, and how many are lost.
+fn newest(text: String, most: u64) -> (String, usize) {
+    let over = text.len().saturating_sub(usize::try_from(most).unwrap_or(usize::MAX));
+    if over == 0 {
+        return (text, 0);
+    }
+    let from = memchr::memchr(b'\n', &text.as_bytes()[over - 1..]).map_or(text.len(), |at| over + at);
+    (text[from..].to_owned(), text[..from].matches('\n').count())
 }
 
 /// What a log that is in a pack says.
@@ -227,6 +254,9 @@ pub fn rerun(pack: &Pack) -> Result<Rerun, PackError> {
             }
             Err(why) => rerun.differences.push(format!("{RECORDING}: {why}")),
         }
+        // What the planner itself had decided otherwise was found when the pack was made.
+        let problems = String::from_utf8_lossy(pack.part(PROBLEMS)?).into_owned();
+        rerun.differences.extend(problems.lines().filter(|line| !line.is_empty()).map(str::to_owned));
     }
     let stacks: Vec<Value> =
         if cut("objects/wicapstack.json") { Vec::new() } else { pack.document("objects/wicapstack.json")? };
@@ -359,6 +389,54 @@ mod tests {
             let rerun = rerun(&read(&changed)).unwrap();
             assert_eq!(rerun.differences.len(), 1, "{path}: {rerun:?}");
         }
+    }
+
+    #[test]
+    fn what_the_planner_itself_had_decided_otherwise_is_a_difference() {
+        let mut inputs = inputs();
+        inputs.history.as_mut().unwrap().problems.push("what was decided at noon cannot be explained".to_owned());
+        let rerun = rerun(&read(&pack(inputs).unwrap())).unwrap();
+        assert_eq!(rerun.differences, ["what was decided at noon cannot be explained"]);
+    }
+
+    #[test]
+    fn lines_around_a_secret_of_many_lines_keep_their_times() {
+        let key = [
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "MIIEpAIBAAKCAQEA7bq",
+            "U3Vw+/ersecretbody0",
+            "-----END RSA PRIVATE KEY-----",
+        ];
+        let lines = [("before", false), (key[0], false), (key[1], false), ("aside", true), (key[2], false), (key[3], false)];
+        let lines = [&lines[..], &[("", false), ("after", false)]].concat();
+        let text = log_text(&log(&lines));
+        let shown: Vec<String> = text.lines().map(|line| line.rsplit(':').next().unwrap().to_owned()).collect();
+        let expected = ["00Z stdout before", "01Z stdout [redacted]", "03Z stderr aside", "06Z stdout ", "07Z stdout after"];
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn a_log_that_is_too_long_loses_its_oldest_lines_and_what_is_left_is_classified_again() {
+        let mut inputs = inputs();
+        let long = "x".repeat(1000);
+        let texts: Vec<String> = (0..1500).map(|n| format!("line {n} {long}")).collect();
+        let lines: Vec<(&str, bool)> = texts.iter().map(|text| (text.as_str(), false)).collect();
+        inputs.containers[0].log = log(&lines);
+        let pack = read(&pack(inputs).unwrap());
+        assert!(String::from_utf8_lossy(pack.part("missing.txt").unwrap()).contains(" lines of the log of wicap-ui: "));
+        let log = String::from_utf8_lossy(pack.part("containers/ui_5f1/wicap-ui/log.txt").unwrap()).into_owned();
+        assert!(log.contains("line 1499 ") && !log.contains("line 0 "));
+        let rerun = rerun(&pack).unwrap();
+        assert_eq!((rerun.differences, rerun.left_out), (vec![], vec![]));
+        assert!(rerun.records > 900, "{}", rerun.records);
+    }
+
+    #[test]
+    fn a_soak_run_whose_name_is_too_long_for_a_path_does_not_cost_the_pack() {
+        let mut inputs = inputs();
+        inputs.soaks.insert("a".repeat(253), vec![json!({"record": "finish"})]);
+        let pack = read(&pack(inputs).unwrap());
+        assert!(String::from_utf8_lossy(pack.part("missing.txt").unwrap()).contains("its name is no path"));
     }
 
     #[test]

@@ -20,7 +20,8 @@
 //! - [`path`]: what an entry may be called
 //! - [`builder`]: takes parts, makes the pack; `redaction`, [`cap`], `part`: what becomes of a part on the way
 //! - `archive`: the bytes; [`reader`]: reads what may be anything, and says what is wrong with it
-//! - [`contents`]: what is in a pack of a stack, and whether it still leads to what was decided
+//! - [`contents`]: what is in a pack of a stack, and whether it still leads to what was decided; `commands`: a part of what is
+//!   redacted there
 //! - [`summary`]: what is shown of a pack
 //! - [`retention`]: which packs go; [`shelf`]: the directory that they are in
 
@@ -32,6 +33,7 @@ pub mod about;
 mod archive;
 pub mod builder;
 pub mod cap;
+mod commands;
 pub mod contents;
 pub mod manifest;
 mod part;

@@ -50,7 +50,7 @@ impl Pack {
     /// # Errors
     /// When it cannot be read, or anything is wrong with it.
     pub fn read(source: impl Read) -> Result<Self, PackError> {
-        match examine(source).map_err(PackError::Read)? {
+        match examine(source, None).map_err(PackError::Read)? {
             (Some(pack), violations) if violations.is_empty() => Ok(pack),
             (_, violations) => Err(PackError::Damaged(violations)),
         }
@@ -102,13 +102,13 @@ impl Pack {
     }
 }
 
-/// All that is wrong with a pack, at most a hundred things; none when it is what it says. What can only be judged by something that
-/// is damaged itself is not told.
+/// All that is wrong with a pack, at most a hundred things; none when it is what it says, and has the `digest` that it had when it was
+/// made, where that is known. What can only be judged by something that is damaged itself is not told.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn verify(source: impl Read) -> io::Result<Vec<Violation>> {
-    Ok(examine(source)?.1)
+pub fn verify(source: impl Read, digest: Option<&str>) -> io::Result<Vec<Violation>> {
+    Ok(examine(source, digest)?.1)
 }
 
 /// An entry as it was found.
@@ -131,11 +131,17 @@ impl Findings {
     }
 }
 
-fn examine(source: impl Read) -> io::Result<(Option<Pack>, Vec<Violation>)> {
+fn examine(source: impl Read, digest: Option<&str>) -> io::Result<(Option<Pack>, Vec<Violation>)> {
     let mut file = Vec::new();
     source.take(PACKED_MOST + 1).read_to_end(&mut file)?;
     let mut findings = Findings::default();
     let pack = open(&file, &mut findings);
+    if let Some(digest) = digest {
+        let found = sha256(&file);
+        if found != digest {
+            findings.add(FILE, format!("the SHA-256 {found}"), format!("that of the pack that was made: {digest}"));
+        }
+    }
     Ok((pack, findings.0))
 }
 

@@ -101,7 +101,8 @@ impl Command {
             return piped(text, at.start, found);
         }
         let quote = byte(text, at.end);
-        let listed = matches!(quote, b'"' | b'\'') && ahead == quote;
+        let listed =
+            matches!(quote, b'"' | b'\'') && (ahead == quote || (ahead == b'/' && is_quoted_path(text, at.start, quote)));
         if !listed && !matches!(quote, b' ' | b'\t') {
             return;
         }
@@ -152,6 +153,12 @@ impl Command {
             }
         }
     }
+}
+
+/// Whether what lies before `at` is the directory of a program in a list: `"/usr/bin/`.
+fn is_quoted_path(text: &str, at: usize, quote: u8) -> bool {
+    let start = super::run_back(text, at, 256, |b| is_word(b) || matches!(b, b'/' | b'.' | b'-' | b'+'));
+    before(text, start) == quote
 }
 
 /// Takes an argument, without the quotes around it.

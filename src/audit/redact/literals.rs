@@ -8,7 +8,7 @@ use aho_corasick::AhoCorasick;
 
 use super::harmless::{is_chance, is_path, is_reference};
 use super::names::{Strength, is_secret_key, strength};
-use super::{REDACTED, settle, spans};
+use super::{Lines, REDACTED, settle, spans};
 
 /// The shortest value that is taken for a secret: shorter ones are parts of ordinary words, and taking them out would make
 /// every text unreadable without protecting what can be guessed anyway.
@@ -136,7 +136,7 @@ impl Redactor {
     /// either.
     #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        settle(text, |text| self.spans(text))
+        settle(text, Lines::Lost, |text| self.spans(text))
     }
 
     /// Where either are.

@@ -32,7 +32,7 @@ mod keys;
 pub mod known;
 pub mod literals;
 pub mod names;
-mod pem;
+pub mod pem;
 mod tokens;
 mod urls;
 mod values;
@@ -52,14 +52,31 @@ const ROUNDS_MOST: usize = 8;
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     let known = known::redactor();
-    settle(text, |text| known.spans(text))
+    settle(text, Lines::Lost, |text| known.spans(text))
+}
+
+/// As [`redact`], and each line of the result is what became of that line of the text: a secret of several lines leaves empty ones.
+#[must_use]
+pub fn redact_lines(text: &str) -> Cow<'_, str> {
+    let known = known::redactor();
+    settle(text, Lines::Kept, |text| known.spans(text))
+}
+
+/// What becomes of the line ends in a secret of several lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    Lost,
+    Kept,
 }
 
 /// Replaces what `find` finds until it finds nothing more.
-fn settle(text: &str, find: impl Fn(&str) -> Vec<Range<usize>>) -> Cow<'_, str> {
-    let Some(mut settled) = replace(text, find(text)) else { return Cow::Borrowed(text) };
+fn settle(text: &str, lines: Lines, find: impl Fn(&str) -> Vec<Range<usize>>) -> Cow<'_, str> {
+    let Some(mut settled) = replace(text, lines, find(text)) else { return Cow::Borrowed(text) };
     for _ in 1..ROUNDS_MOST {
-        let Some(next) = replace(&settled, find(&settled)) else { break };
+        let Some(next) = replace(&settled, lines, find(&settled)) else { break };
+        if next == settled {
+            break;
+        }
         settled = next;
     }
     Cow::Owned(settled)
@@ -131,7 +148,7 @@ static HINTS: LazyLock<Hints> = LazyLock::new(|| {
 });
 
 /// The text with the spans replaced, those that touch each other as one; none when there is nothing to replace.
-fn replace(text: &str, mut spans: Vec<Range<usize>>) -> Option<String> {
+fn replace(text: &str, lines: Lines, mut spans: Vec<Range<usize>>) -> Option<String> {
     spans.retain(|span| !is_redacted(text, span));
     spans.sort_by_key(|span| (span.start, span.end));
     let mut spans = spans.into_iter();
@@ -141,6 +158,9 @@ fn replace(text: &str, mut spans: Vec<Range<usize>>) -> Option<String> {
     let mut put = |span: &Range<usize>| {
         out.push_str(&text[done..span.start]);
         out.push_str(REDACTED);
+        if lines == Lines::Kept {
+            out.extend(text[span.clone()].matches('\n'));
+        }
         done = span.end;
     };
     for span in spans {

@@ -59,6 +59,19 @@ fn begin(text: &str, at: Range<usize>, found: &mut Found) {
     found.push(at.start..end);
 }
 
+/// What stands before the rest of a text whose beginning [`is_open`].
+pub const OPENING: &str = "-----BEGIN PRIVATE KEY-----";
+
+/// Whether the text ends in a block of a private key, so that what comes after it is secret as well.
+#[must_use]
+pub fn is_open(text: &str) -> bool {
+    let Some(begin) = text.rfind("-BEGIN ").or_else(|| text.rfind("- BEGIN ")) else { return false };
+    let from = begin + text[begin..].find("BEGIN ").map_or(0, |at| at + "BEGIN ".len());
+    label(text, from).is_some_and(|(label, body)| {
+        !is_public(label) && !text[body..].contains("----") && body_end(text, body) >= text.trim_end().len()
+    })
+}
+
 /// The end of a block that lost its last line: where lines end that look like base64.
 fn body_end(text: &str, body: usize) -> usize {
     let mut end = body;
@@ -99,5 +112,37 @@ fn end(text: &str, at: Range<usize>, found: &mut Found) {
     let block = text[start..at.start].trim_start();
     if !block.is_empty() {
         found.push(at.start - block.len()..end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::redact::redact_lines;
+
+    const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7bqVJTb3Z5Yx\nU3Vwc2VjcmV0Ym9keQ==";
+
+    #[test]
+    fn a_text_that_ends_in_a_key_is_open() {
+        for open in
+            [KEY, "x\n-----BEGIN PRIVATE KEY-----", &format!("{KEY}\n"), "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nAAAA"]
+        {
+            assert!(is_open(open), "{open}");
+        }
+        let closed = format!("{KEY}\n-----END RSA PRIVATE KEY-----");
+        let public = "-----BEGIN CERTIFICATE-----\nMIIE";
+        for closed in ["", "BEGIN", &closed, public, &format!("{KEY}\nand then this"), "-----BEGIN ", "- BEGIN x"] {
+            assert!(!is_open(closed), "{closed}");
+        }
+    }
+
+    #[test]
+    fn the_middle_of_a_key_is_secret_behind_the_opening() {
+        let text = format!(
+            "{OPENING}\nMIIEpAIBAAKCAQEA7bqVJTb3Z5Yx\nU3Vwc2VjcmV0Ym9keQ==\n-----END RSA PRIVATE KEY-----\nand then this"
+        );
+        let clean = redact_lines(&text);
+        assert!(!clean.contains("MIIE") && !clean.contains("U3Vwc"), "{clean}");
+        assert_eq!((clean.lines().count(), clean.lines().last()), (5, Some("and then this")));
     }
 }

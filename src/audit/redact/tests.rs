@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::literals::{Redactor, secret_values};
 use super::names::is_secret_key;
-use super::{REDACTED, redact};
+use super::{REDACTED, redact, redact_lines};
 
 const POSITIVE: &str = include_str!("corpus/positive.txt");
 const NEGATIVE: &str = include_str!("corpus/negative.txt");
@@ -337,6 +337,14 @@ proptest! {
         }
         let once = redact(&mixed);
         prop_assert_eq!(redact(&once), once.as_ref());
+    }
+
+    #[test]
+    fn each_line_is_still_there_and_nothing_more_is(parts in prop::collection::vec(prop::sample::select(PARTS), 0..24)) {
+        let text = parts.concat();
+        let lines = redact_lines(&text);
+        prop_assert_eq!(lines.matches('\n').count(), text.matches('\n').count());
+        prop_assert_eq!(redact_lines(&lines), lines.as_ref());
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub async fn record(stack: &str, store: &Store) -> Result<History, RecordError> 
     let mut recorder: Option<Recorder> = None;
     let mut world = World::default();
     for (_, news) in revisions {
+        // A step takes a while to explain, and who waits for this may give up; others have work to do meanwhile.
+        tokio::task::yield_now().await;
         match &mut recorder {
             Some(recorder) => recorder.take(news, &mut world)?,
             None => {

@@ -23,7 +23,7 @@ use crate::audit::pack::contents::{ContainerInput, Inputs, LogLine};
 use crate::audit::replay::record::record;
 use crate::controllers::Context;
 use crate::observe::compose::ConfigCache;
-use crate::observe::engine::Container;
+use crate::observe::engine::{Container, LastLines};
 use crate::soak::journal;
 use crate::store::audit::Lane;
 use crate::store::{ListParams, Store};
@@ -116,13 +116,18 @@ fn about(stack: &WicapStack, waiting: &[&Snapshot], now: Time) -> About {
         Some(SnapshotReason::FailedSoak) => Reason::FailedSoak,
         Some(SnapshotReason::Requested) | None => Reason::Requested,
     };
-    About {
+    let about = About {
         stack: stack.name().to_owned(),
         uid: stack.meta().uid.clone().unwrap_or_else(|| "none".to_owned()),
         reason,
         object: cause.and_then(|s| s.spec.object.clone()),
         at: now,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    // A snapshot that somebody made by hand, before what it is for had to be an object.
+    match about.check() {
+        Ok(()) => about,
+        Err(_) => About { object: None, ..about },
     }
 }
 
@@ -156,15 +161,21 @@ async fn look(context: &Context, container: &Container, missing: &mut Vec<String
     });
     let log = log.unwrap_or_else(|error| {
         lost("the log", error.to_string());
-        Vec::new()
+        LastLines::default()
     });
+    if log.lost > 0 {
+        missing.push(format!(
+            "the first {} of the last {LINES} lines of the log of {}: they are too long",
+            log.lost, container.name
+        ));
+    }
     let line = |l: crate::observe::engine::Logged| LogLine { at: l.at, is_error: l.is_error, text: l.text };
     ContainerInput {
         service: container.service.clone(),
         name: container.name.clone(),
         inspect,
         usage,
-        log: log.into_iter().map(line).collect(),
+        log: log.lines.into_iter().map(line).collect(),
     }
 }
 

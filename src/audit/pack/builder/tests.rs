@@ -213,7 +213,7 @@ fn no_byte_of_a_pack_has_a_planted_secret() {
     builder.document("containers/db.json", &inspect, ENOUGH).unwrap();
     builder.records("events.jsonl", [&inspect, &json!({"message": lines}), &json!(lines)], ENOUGH).unwrap();
     let built = builder.finish().unwrap();
-    assert_eq!(verify(&built.bytes[..]).unwrap(), []);
+    assert_eq!(verify(&built.bytes[..], None).unwrap(), []);
     let tar = String::from_utf8(unpacked(&built)).unwrap();
     for secret in secrets {
         assert!(!tar.contains(secret), "{secret}");

@@ -2,11 +2,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::about::About;
-use super::super::fixtures::{about, small};
+use super::super::fixtures::{about, repacked, small};
 use super::*;
 
 fn told(file: &[u8]) -> Vec<String> {
-    verify(file).unwrap().iter().map(ToString::to_string).collect()
+    verify(file, None).unwrap().iter().map(ToString::to_string).collect()
 }
 
 /// A pack of a tar that somebody has written, with its right seal.
@@ -264,7 +264,7 @@ fn what_would_not_fit_into_memory_is_not_unpacked() {
     let silent = told(&encoder.finish().unwrap());
     assert!(silent.iter().any(|v| v.starts_with("(file): found a frame that does not say its size")), "{silent:?}");
     // One that is endless.
-    let endless = verify(io::repeat(0x28)).unwrap();
+    let endless = verify(io::repeat(0x28), None).unwrap();
     assert!(endless[0].to_string().starts_with("(file): found more than"), "{endless:?}");
 }
 
@@ -359,6 +359,16 @@ fn what_is_no_pack_is_said_to_be_none() {
 }
 
 #[test]
+fn a_pack_that_was_changed_and_sealed_again_is_not_the_one_that_was_made() {
+    let built = small();
+    assert_eq!(verify(&built.bytes[..], Some(&built.digest)).unwrap(), []);
+    let other = repacked(&built, "spec.json", |text| text.replacen('1', "7", 1));
+    assert_eq!(verify(&other.bytes[..], None).unwrap(), []);
+    let told = verify(&other.bytes[..], Some(&built.digest)).unwrap();
+    assert!(told.iter().any(|violation| violation.to_string().contains(&built.digest)), "{told:#?}");
+}
+
+#[test]
 fn a_source_that_fails_is_no_damage() {
     struct Failing;
     impl Read for Failing {
@@ -367,7 +377,7 @@ fn a_source_that_fails_is_no_damage() {
         }
     }
     assert!(matches!(Pack::read(Failing), Err(PackError::Read(_))));
-    assert!(verify(Failing).is_err());
+    assert!(verify(Failing, None).is_err());
 }
 
 #[test]
