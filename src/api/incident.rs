@@ -196,7 +196,7 @@ pub struct IncidentStatus {
     /// How often the drift has begun; of a log, how many lines there were; of a check, how often it failed.
     #[serde(default)]
     pub count: u32,
-    /// Of a drift, what was done about it in its episode, in order.
+    /// What was done about it, in order: of a drift in its episode, of a log to its service since then (the last twenty).
     #[serde(default)]
     pub actions: Vec<IncidentAction>,
     /// What was seen, for people.
@@ -225,7 +225,7 @@ pub enum IncidentPhase {
     Resolved,
 }
 
-/// An action that did not mend it.
+/// An action that was taken meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IncidentAction {

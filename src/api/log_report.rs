@@ -34,6 +34,9 @@ pub struct LogReportSpec {
 /// The most signatures in a report: what a person reads, and little enough to be written every minute.
 pub const SIGNATURES_MOST: usize = 50;
 
+/// The most rules in a report: a soak's criterion may ask for any of them. Of a stack of twenty services a tenth of it is used.
+pub const RULES_MOST: usize = 256;
+
 /// Minutes of counts that a report has of each signature.
 pub const MINUTES: usize = 10;
 
@@ -59,6 +62,27 @@ pub struct LogReportStatus {
     /// The signatures that matter most: the severest, then those that are new, spike or are silent, then the most frequent.
     #[serde(default)]
     pub signatures: Vec<SignatureStatus>,
+    /// What rules know, all of it: lines of each rule, by service, without noise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleCount>,
+}
+
+/// Lines of a service that a rule knows, of whatever signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleCount {
+    /// The service.
+    pub service: String,
+    /// The rule.
+    pub rule: String,
+    /// The most that one of its lines mattered.
+    pub severity: Severity,
+    /// Records so far; a stack trace is one.
+    pub count: u64,
+    /// When the first of them was written.
+    pub first_seen: Time,
+    /// When the last of them was written.
+    pub last_seen: Time,
 }
 
 /// A log that cannot be read.
@@ -121,16 +145,5 @@ impl Object for LogReport {
         let mut check = Check::new();
         check.object_name("spec.stack", &self.spec.stack);
         check.finish()
-    }
-}
-
-impl LogReportStatus {
-    /// Lines so far of what a rule or an id means, over all services; none when nothing of that name was reported.
-    #[must_use]
-    pub fn count(&self, of: &str) -> Option<u64> {
-        let meant = |s: &&SignatureStatus| s.rule.as_deref() == Some(of) || s.id == of;
-        let mut counts = self.signatures.iter().filter(meant).map(|s| s.count).peekable();
-        counts.peek()?;
-        Some(counts.sum())
     }
 }

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -25,7 +25,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The most lines that are looked at as a whole: some 20 MB of ordinary lines.
 const BATCH: usize = 100_000;
 
-/// The most bytes of a line that are read.
+/// The longest that a line waits for those that come without a pause after it.
+const AGE: Duration = Duration::from_secs(2);
+
+/// The most bytes of a line that are looked at. The rest of it is passed over.
 const LINE_MOST: usize = 64 * 1024;
 
 /// Lines that may wait between reading and looking.
@@ -130,21 +133,38 @@ fn feed(mut input: impl BufRead, lines: &SyncSender<Next>) {
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
-        match input.read_until(b'\n', &mut bytes) {
-            Ok(0) => return,
-            Ok(_) => {
-                if bytes.last() == Some(&b'\n') {
-                    bytes.pop();
-                }
-                bytes.truncate(LINE_MOST);
-                if lines.send(Ok(String::from_utf8_lossy(&bytes).into_owned())).is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                let _ = lines.send(Err(error));
-                return;
-            }
+        let next = match read_line(&mut input, &mut bytes) {
+            Ok(false) => return,
+            Ok(true) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) => Err(error),
+        };
+        let is_over = next.is_err();
+        if lines.send(next).is_err() || is_over {
+            return;
+        }
+    }
+}
+
+/// Reads a line without its end, and of a longer one the first [`LINE_MOST`] bytes. Whether there was one.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    let mut is_there = false;
+    loop {
+        let read = match input.fill_buf() {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if read.is_empty() {
+            return Ok(is_there);
+        }
+        is_there = true;
+        let end = memchr::memchr(b'\n', read);
+        let part = &read[..end.unwrap_or(read.len())];
+        line.extend_from_slice(&part[..part.len().min(LINE_MOST - line.len())]);
+        let used = part.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            return Ok(true);
         }
     }
 }
@@ -152,13 +172,17 @@ fn feed(mut input: impl BufRead, lines: &SyncSender<Next>) {
 impl Reader {
     fn follow(&mut self, lines: &Receiver<Next>, out: &mut dyn Write) -> Result<(), Error> {
         let mut batch = 0;
+        let mut begun = Instant::now();
         loop {
             let wait = if batch == 0 { Duration::MAX } else { PAUSE };
             match lines.recv_timeout(wait) {
                 Ok(Ok(line)) => {
                     self.take(&line);
+                    if batch == 0 {
+                        begun = Instant::now();
+                    }
                     batch += 1;
-                    if batch < BATCH {
+                    if batch < BATCH && begun.elapsed() < AGE {
                         continue;
                     }
                 }
@@ -177,14 +201,16 @@ impl Reader {
         }
     }
 
+    /// Looks at a line as the logs of a stack are: without its secrets, or the same failure would have another signature here.
     fn take(&mut self, line: &str) {
+        let line = redact(line);
         match self.format {
             Format::Content => {
-                let record = Record::of(Line::plain(line).into_owned());
+                let record = Record::of(Line::plain(&line).into_owned());
                 self.look(&record);
             }
             Format::Auto => {
-                if let Some(record) = self.folder.push(line) {
+                if let Some(record) = self.folder.push(&line) {
                     self.look(&record);
                 }
             }
@@ -199,7 +225,7 @@ impl Reader {
 
     fn look(&mut self, record: &Record) {
         let judged = self.rules.judge(&self.service, record);
-        let group = self.miner.learn(&record.text()).group;
+        let group = self.miner.learn(&record.mined()).group;
         let rule = judged.rule.map(|rule| rule.name.clone());
         self.seen.push(Seen { group, severity: judged.severity, rule, lines: record.lines });
     }
@@ -207,7 +233,6 @@ impl Reader {
     fn tell(&mut self, out: &mut dyn Write) -> Result<(), Error> {
         for seen in self.seen.drain(..) {
             let template = self.miner.template(seen.group);
-            let template = redact(&template);
             let mut told = Told {
                 signature: self.miner.id(seen.group).to_string(),
                 template: &template,
@@ -230,16 +255,20 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// What is said of lines that come in these batches.
-    fn said(format: Format, batches: &[&str]) -> Vec<Value> {
-        let mut reader = Reader {
+    fn reader(format: Format) -> Reader {
+        Reader {
             format,
             service: String::new(),
             rules: rules::compiled(&RuleSet::all(), &[]).unwrap(),
             miner: Miner::new(Settings::default()),
             folder: Folder::new(Limits::default()),
             seen: Vec::new(),
-        };
+        }
+    }
+
+    /// What is said of lines that come in these batches.
+    fn said(format: Format, batches: &[&str]) -> Vec<Value> {
+        let mut reader = reader(format);
         let mut out = Vec::new();
         for batch in batches {
             let (sender, receiver) = sync_channel(1000);
@@ -288,6 +317,57 @@ mod tests {
         assert_eq!(said[0]["severity"], "Critical");
         assert!(said[0]["rule"].is_string());
         assert!(!said[1].to_string().contains("hunter2"), "{}", said[1]);
+    }
+
+    #[test]
+    fn a_line_with_a_secret_has_the_signature_of_the_line_without_it() {
+        let said = said(Format::Content, &["login password=hunter2secret now\nlogin password=[redacted] now\n"]);
+        assert_eq!(said[0]["signature"], said[1]["signature"]);
+    }
+
+    #[test]
+    fn of_a_line_without_an_end_only_the_beginning_is_kept() {
+        let text = [b"a\n".as_slice(), &vec![b'x'; 3 * LINE_MOST], b"\nlast"].concat();
+        let mut input = io::BufReader::with_capacity(1000, &text[..]);
+        let mut lengths = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            if !read_line(&mut input, &mut line).unwrap() {
+                break;
+            }
+            lengths.push(line.len());
+        }
+        assert_eq!(lengths, [1, LINE_MOST, 4]);
+    }
+
+    #[test]
+    fn lines_that_come_without_a_pause_are_told_all_the_same() {
+        let mut reader = reader(Format::Content);
+        let (sender, receiver) = sync_channel(1);
+        let (told, output) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || reader.follow(&receiver, &mut Bell(told)));
+            // Until something is told: a second or two.
+            while output.try_recv().is_err() {
+                sender.send(Ok("a line".to_owned())).unwrap();
+                std::thread::sleep(PAUSE / 20);
+            }
+            drop(sender);
+        });
+    }
+
+    /// Says when something is written.
+    struct Bell(std::sync::mpsc::Sender<()>);
+
+    impl Write for Bell {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

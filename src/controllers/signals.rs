@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::desk::{Caches, Desk};
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
+use crate::api::action::ActionRun;
 use crate::api::incident::Incident;
 use crate::api::log_report::LogReport;
 use crate::api::soak::SoakRun;
@@ -47,10 +48,12 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                 incidents: sources.watch::<Incident>(|_| Vec::new()),
                 reports: sources.watch::<LogReport>(|_| Vec::new()),
                 soaks: sources.watch::<SoakRun>(|_| Vec::new()),
+                actions: sources.watch::<ActionRun>(|_| Vec::new()),
             };
             let ready = async {
                 caches.incidents.wait_until_ready().await?;
                 caches.reports.wait_until_ready().await?;
+                caches.actions.wait_until_ready().await?;
                 caches.soaks.wait_until_ready().await
             };
             if ready.await.is_err() {

@@ -47,7 +47,7 @@ pub fn classify(service: &str, lines: &[(bool, &str)], rules: &Rules) -> Vec<Cla
     }
     records.sort_by_key(|(first, _)| *first);
     let mut miner = Miner::new(Settings::default());
-    let groups: Vec<Group> = records.iter().map(|(_, record)| miner.learn(&record.text()).group).collect();
+    let groups: Vec<Group> = records.iter().map(|(_, record)| miner.learn(&record.mined()).group).collect();
     let told = |((line, record), group): (&(usize, Record), Group)| {
         let judged = rules.judge(service, record);
         Classified {

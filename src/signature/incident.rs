@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::register::alarm::Alarm;
-use crate::api::incident::{Incident, IncidentPhase, IncidentSpec, IncidentStatus, SignalKind};
+use crate::api::action::{ActionPhase, ActionRun};
+use crate::api::incident::{Incident, IncidentAction, IncidentPhase, IncidentSpec, IncidentStatus, SignalKind};
 use crate::api::stack::WicapStack;
 use crate::api::stack::naming::named;
 use crate::api::{Object, Time, elapsed};
@@ -18,6 +19,9 @@ const FOLLOW: Duration = Duration::from_secs(60);
 /// How long after it was opened an incident's status follows each look: the first seconds tell how bad it is.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// The most actions that an incident lists: the last ones.
+const ACTIONS_MOST: usize = 20;
+
 /// What is to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -27,17 +31,31 @@ pub enum Change {
     Follow(Box<Incident>),
 }
 
-/// What is to be written of the incidents of a stack's logs. `over` are the alarms that have just ended.
+/// What is known of a stack's logs, and of what was done meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The alarms that are raised.
+    pub alarms: &'a [Alarm],
+    /// Those that have just ended.
+    pub over: &'a [Alarm],
+    /// The incidents that there are.
+    pub incidents: &'a [Incident],
+    /// The actions that there are.
+    pub actions: &'a [ActionRun],
+    /// The soak run that is under way.
+    pub soak: Option<&'a str>,
+    /// Since when the logs are read, this time: what was printed before that may not be read yet.
+    pub reading_since: Time,
+    /// The time.
+    pub now: Time,
+}
+
+/// What is to be written of the incidents of a stack's logs.
 #[must_use]
-pub fn changes(
-    stack: &WicapStack,
-    alarms: &[Alarm],
-    over: &[Alarm],
-    incidents: &[Incident],
-    soak: Option<&str>,
-    now: Time,
-) -> Vec<Change> {
-    let ours: Vec<&Incident> = incidents
+pub fn changes(stack: &WicapStack, look: Look<'_>) -> Vec<Change> {
+    let Look { alarms, over, soak, now, .. } = look;
+    let ours: Vec<&Incident> = look
+        .incidents
         .iter()
         .filter(|i| i.spec.stack == stack.name() && i.spec.kind.signal().is_some_and(is_of_log))
         .filter(|i| i.metadata.deletion_timestamp.is_none())
@@ -46,7 +64,7 @@ pub fn changes(
     for alarm in alarms.iter().chain(over) {
         match ours.iter().find(|i| is_of(i, alarm)) {
             None => changes.push(Change::Open(Box::new(open(stack, alarm, &ours, soak)))),
-            Some(incident) => changes.extend(follow(incident, alarm, now)),
+            Some(incident) => changes.extend(follow(incident, alarm, look)),
         }
     }
     for incident in ours.iter().filter(|i| !is_resolved(i)) {
@@ -58,7 +76,7 @@ pub fn changes(
             }
             Some(_) => continue,
             // Whoever reads the logs may just have begun, and not be there yet.
-            None if lately(incident, stack.spec.logs.quiet.to_std(), now) => continue,
+            None if lately(incident, stack.spec.logs.quiet.to_std(), look) => continue,
             None => format!("its log has been quiet for {}", stack.spec.logs.quiet),
         };
         changes.retain(|change| !matches!(change, Change::Follow(other) if other.name() == incident.name()));
@@ -68,16 +86,39 @@ pub fn changes(
         if let Some(alarm) = last.or(alarm) {
             tell(status, alarm);
         }
+        status.actions = actions_of(incident, look.actions);
         (status.phase, status.message, status.resolved_at) = (IncidentPhase::Resolved, Some(why), Some(now));
         changes.push(Change::Follow(Box::new(resolved)));
     }
     changes
 }
 
-/// Whether the last line that is known of is not so long ago that the log is quiet.
-fn lately(incident: &Incident, quiet: Duration, now: Time) -> bool {
+/// Whether the last line that is known of is not so long ago that the log is quiet, or what came since may not be read yet.
+fn lately(incident: &Incident, quiet: Duration, look: Look<'_>) -> bool {
     let last = incident.status.as_ref().and_then(|s| s.last_seen).or(incident.spec.since);
-    last.is_some_and(|last| elapsed(last, now) < quiet)
+    last.is_some_and(|last| elapsed(last.max(look.reading_since), look.now) < quiet)
+}
+
+/// What was done to the service since the incident began, oldest first: because of it or not, it bears on what the log says.
+fn actions_of(incident: &Incident, actions: &[ActionRun]) -> Vec<IncidentAction> {
+    let began = incident.spec.since;
+    let asked = |run: &ActionRun| run.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    // Objects are stamped with whole seconds.
+    let after =
+        |run: &ActionRun| asked(run).zip(began).is_some_and(|(at, began)| elapsed(at, began) < Duration::from_secs(1));
+    let mut ours: Vec<&ActionRun> = actions
+        .iter()
+        .filter(|run| run.spec.stack == incident.spec.stack && run.spec.target == incident.spec.service && after(run))
+        .collect();
+    ours.sort_by_key(|run| (asked(run), run.name()));
+    ours.drain(..ours.len().saturating_sub(ACTIONS_MOST));
+    ours.into_iter()
+        .map(|run| IncidentAction {
+            name: run.name().to_owned(),
+            action: run.spec.action,
+            outcome: run.status.as_ref().map_or(ActionPhase::Pending, |s| s.phase),
+        })
+        .collect()
 }
 
 fn is_of_log(kind: SignalKind) -> bool {
@@ -133,14 +174,15 @@ fn tell(status: &mut IncidentStatus, alarm: &Alarm) {
 }
 
 /// Its status, when there is something to tell of it.
-fn follow(incident: &Incident, alarm: &Alarm, now: Time) -> Option<Change> {
+fn follow(incident: &Incident, alarm: &Alarm, look: Look<'_>) -> Option<Change> {
     let before = incident.status.clone().unwrap_or_default();
-    let told = before.last_seen.is_some_and(|last| elapsed(last, now) < FOLLOW);
-    let fresh = elapsed(alarm.first, now) < FRESH;
-    if before.phase == IncidentPhase::Resolved || (told && !fresh) {
+    let told = before.last_seen.is_some_and(|last| elapsed(last, look.now) < FOLLOW);
+    let fresh = elapsed(alarm.first, look.now) < FRESH;
+    let actions = actions_of(incident, look.actions);
+    if before.phase == IncidentPhase::Resolved || (told && !fresh && actions == before.actions) {
         return None;
     }
-    let mut next = before.clone();
+    let mut next = IncidentStatus { actions, ..before.clone() };
     tell(&mut next, alarm);
     (next != before).then(|| {
         let mut incident = incident.clone();
@@ -155,6 +197,7 @@ mod tests {
     use crate::api::Severity;
     use crate::api::stack::ServiceState;
     use crate::plan::fixtures::{self, at};
+    use serde_json::json;
 
     fn alarm(rule: Option<&str>, first: i64, last: i64) -> Alarm {
         Alarm {
@@ -170,7 +213,21 @@ mod tests {
             last: at(last),
             count: 3,
             samples: vec!["Cannot flush".into()],
+            keys: Vec::new(),
+            came: None,
         }
+    }
+
+    fn changes(
+        stack: &WicapStack,
+        alarms: &[Alarm],
+        over: &[Alarm],
+        incidents: &[Incident],
+        soak: Option<&str>,
+        now: Time,
+    ) -> Vec<Change> {
+        let look = Look { alarms, over, incidents, actions: &[], soak, reading_since: Time::MIN, now };
+        super::changes(stack, look)
     }
 
     fn stack() -> WicapStack {
@@ -251,6 +308,59 @@ mod tests {
         let told = settled(&stack, &[alarm(Some("r"), 0, 500)], opened, 1000);
         assert_eq!(settled(&stack, &[], told.clone(), 600_499), told);
         assert_eq!(settled(&stack, &[], told, 600_500)[0].status.as_ref().unwrap().phase, IncidentPhase::Resolved);
+    }
+
+    #[test]
+    fn what_was_printed_while_nobody_read_is_waited_for() {
+        let stack = stack();
+        let opened = settled(&stack, &[alarm(Some("r"), 0, 500)], vec![], 1000);
+        let look = |now: i64| Look {
+            alarms: &[],
+            over: &[],
+            incidents: &opened,
+            actions: &[],
+            soak: None,
+            reading_since: at(9_000_000),
+            now: at(now),
+        };
+        assert_eq!(super::changes(&stack, look(9_599_999)), []);
+        assert_eq!(super::changes(&stack, look(9_600_000)).len(), 1);
+    }
+
+    #[test]
+    fn what_was_done_to_the_service_since_is_listed_in_order() {
+        let (stack, alarms) = (stack(), [alarm(Some("r"), 10_500, 10_500)]);
+        let run = |name: &str, target: &str, second: i64| -> ActionRun {
+            let spec = json!({"stack": "wicap", "action": "restart_service", "target": target, "session": "s",
+                "cause": {"kind": "Operator", "summary": "test"}});
+            let mut run: ActionRun = serde_json::from_value(json!({
+                "apiVersion": "wicap.dev/v1alpha1", "kind": "ActionRun", "metadata": {"name": name}, "spec": spec,
+            }))
+            .unwrap();
+            run.metadata.creation_timestamp = Some(at(second * 1000).into());
+            run
+        };
+        let actions = [
+            run("second", "processor", 12),
+            run("first", "processor", 10),
+            run("before", "processor", 9),
+            run("elsewhere", "ui", 12),
+        ];
+        let incidents = settled(&stack, &alarms, vec![], 10_500);
+        let look = |now: i64| Look {
+            alarms: &alarms,
+            over: &[],
+            incidents: &incidents,
+            actions: &actions,
+            soak: None,
+            reading_since: at(0),
+            now: at(now),
+        };
+        // At once, though its log was told of a moment ago.
+        let changes = super::changes(&stack, look(30_000));
+        let [Change::Follow(told)] = changes.as_slice() else { panic!("{changes:?}") };
+        let names: Vec<&str> = told.status.as_ref().unwrap().actions.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(names, ["first", "second"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::evidence::Evidence;
-use crate::api::log_report::{LogReportStatus, SignatureStatus};
+use crate::api::log_report::LogReportStatus;
 use crate::api::{Severity, Time};
 
 /// What a series of lines is called by, before its service.
@@ -41,12 +41,13 @@ impl Said {
     #[must_use]
     pub fn values(&self, report: &LogReportStatus) -> BTreeMap<String, f64> {
         let mut counts: BTreeMap<String, (u64, bool)> = BTreeMap::from([(ALL.to_owned(), (report.lines, false))]);
-        for signature in report.signatures.iter().filter(|s| is_of_note(s)) {
-            let name = format!("{}/{}", signature.service, signature.rule.as_ref().unwrap_or(&signature.id));
-            let born = signature.first_seen >= self.since;
-            let (count, all_born) = counts.entry(name).or_insert((0, true));
-            *count += signature.count;
-            *all_born &= born;
+        let by_rule = report.rules.iter().map(|of| (&of.service, &of.rule, of.count, of.first_seen));
+        let by_id = report.signatures.iter().filter(|s| s.rule.is_none() && s.severity >= Severity::Warning);
+        let by_id = by_id.map(|s| (&s.service, &s.id, s.count, s.first_seen));
+        for (service, what, lines, first) in by_rule.chain(by_id) {
+            let (count, all_born) = counts.entry(format!("{service}/{what}")).or_insert((0, true));
+            *count += lines;
+            *all_born &= first >= self.since;
         }
         let mut values = BTreeMap::new();
         for (name, (count, born)) in counts {
@@ -69,11 +70,6 @@ impl Said {
 #[must_use]
 pub fn is_base(series: &str) -> bool {
     series.starts_with(BASE)
-}
-
-/// Whether a criterion may want it: what a rule knows, and what tells of trouble.
-fn is_of_note(signature: &SignatureStatus) -> bool {
-    signature.severity >= Severity::Warning || (signature.rule.is_some() && signature.severity > Severity::Noise)
 }
 
 /// Lines of a rule or of a signature's id since the soak began, over all services; none when the logs were not read.
@@ -99,14 +95,19 @@ mod tests {
     use serde_json::json;
 
     fn report(lines: u64, signatures: &[(&str, Option<&str>, &str, u64, i64)]) -> LogReportStatus {
-        let signature = |(service, rule, severity, count, first): &(&str, Option<&str>, &str, u64, i64)| {
-            serde_json::from_value(json!({
-                "service": service, "id": "00c0ffee00c0ffee", "template": "t", "severity": severity, "rule": rule, "count": count,
-                "firstSeen": at(*first).to_string(), "lastSeen": at(*first).to_string(),
-            }))
-            .unwrap()
-        };
-        LogReportStatus { lines, signatures: signatures.iter().map(signature).collect(), ..LogReportStatus::default() }
+        let mut report = json!({"lines": lines, "signatures": [], "rules": []});
+        for (service, rule, severity, count, first) in signatures {
+            let mut told = json!({
+                "service": service, "severity": severity, "count": count, "firstSeen": at(*first).to_string(),
+                "lastSeen": at(*first).to_string(), "id": "00c0ffee00c0ffee", "template": "t",
+            });
+            if let Some(rule) = rule {
+                told["rule"] = json!(rule);
+                report["rules"].as_array_mut().unwrap().push(told.clone());
+            }
+            report["signatures"].as_array_mut().unwrap().push(told);
+        }
+        serde_json::from_value(report).unwrap()
     }
 
     /// The curves after these reports, a second apart.
@@ -137,10 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_of_no_note_is_no_curve() {
-        let series = sampled(&[report(
-            9,
-            &[("a", None, "Info", 5, 2000), ("a", Some("ok"), "Noise", 5, 2000), ("a", None, "Warning", 2, 2000)],
-        )]);
+        let series = sampled(&[report(9, &[("a", None, "Info", 5, 2000), ("a", None, "Warning", 2, 2000)])]);
         let names: Vec<&str> = series.keys().map(String::as_str).filter(|name| name.starts_with("log:a/")).collect();
         assert_eq!(names, ["log:a/00c0ffee00c0ffee"]);
     }

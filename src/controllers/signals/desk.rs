@@ -12,18 +12,19 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::file::{self, Kept, VERSION};
 use super::soak_of;
-use crate::api::incident::Incident;
+use crate::api::action::ActionRun;
+use crate::api::incident::{Incident, IncidentPhase};
 use crate::api::log_report::{LogReport, LogReportSpec, UnreadableLog};
 use crate::api::soak::SoakRun;
 use crate::api::stack::WicapStack;
 use crate::api::{Object, Time, after, elapsed, reason};
-use crate::audit::redact::redact;
+use crate::audit::redact::{pem, redact, redact_lines};
 use crate::clock::Clock;
 use crate::controllers::owner::belongs_to;
 use crate::controllers::{Context, incidents};
 use crate::observe::engine::Container;
 use crate::observe::tail::{Budget, FIRST_LINES, FIRST_MINUTES, Item, Line, Output, Position, Start, follow};
-use crate::signature::incident::{Change, changes};
+use crate::signature::incident::{Change, Look, changes};
 use crate::signature::register::alarm::Alarm;
 use crate::signature::register::report::is_worth_telling;
 use crate::signature::register::{Register, Source};
@@ -53,6 +54,7 @@ pub(super) struct Caches {
     pub incidents: reflector::Store<Incident>,
     pub reports: reflector::Store<LogReport>,
     pub soaks: reflector::Store<SoakRun>,
+    pub actions: reflector::Store<ActionRun>,
 }
 
 /// A desk, from outside.
@@ -93,7 +95,7 @@ impl Desk {
         };
         let rules = rules::of(stack);
         let (register, positions, known) = match kept {
-            Some(kept) => (Register::restore(kept.register, rules), kept.positions, true),
+            Some(kept) => (Register::restore(kept.register, rules, context.store.clock().now()), kept.positions, true),
             None => (Register::new(rules), Vec::new(), false),
         };
         let (items_in, items) = mpsc::channel(WAITING);
@@ -110,13 +112,15 @@ impl Desk {
             register,
             positions: positions.into_iter().map(|p| (p.container.clone(), p)).collect(),
             known,
+            reading_since: context.store.clock().now(),
+            in_key: BTreeSet::new(),
             followers: HashMap::new(),
             tasks: JoinSet::new(),
             items: items_in,
             dropped: 0,
             unreadable: BTreeMap::new(),
             is_dirty: false,
-            is_news: false,
+            untold: Untold::Nothing,
             // Nothing yet: the first lines are told at once.
             reported: Time::UNIX_EPOCH,
             saved: Instant::now(),
@@ -149,6 +153,16 @@ struct Came {
     item: Item,
 }
 
+/// What a report of now would say that the last one does not, from the least on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Untold {
+    Nothing,
+    /// Other numbers, if only those of the last ten minutes.
+    Numbers,
+    /// Something of note.
+    News,
+}
+
 struct Follower {
     followed: Followed,
     started: watch::Sender<u64>,
@@ -170,6 +184,10 @@ struct Work {
     positions: HashMap<String, Position>,
     /// Whether the stack's containers were watched before: one that is new then was made while they were.
     known: bool,
+    /// When this desk was opened.
+    reading_since: Time,
+    /// Outputs that are in the middle of a private key: its next lines come with the next batch.
+    in_key: BTreeSet<Source>,
     followers: HashMap<String, Follower>,
     tasks: JoinSet<()>,
     items: mpsc::Sender<Came>,
@@ -178,8 +196,8 @@ struct Work {
     unreadable: BTreeMap<String, String>,
     /// Whether something came since it was last saved.
     is_dirty: bool,
-    /// Whether something of note came since the last report.
-    is_news: bool,
+    /// What the last report does not say.
+    untold: Untold,
     reported: Time,
     saved: Instant,
     /// What was published as an Event, so that it is said once.
@@ -226,6 +244,7 @@ impl Work {
                 self.end(&follower.followed, now);
             }
         }
+        self.unreadable.retain(|service, _| containers.iter().any(|c| c.service == *service));
         // Of what was removed while nobody ran, nothing more comes.
         self.positions.retain(|id, _| there.contains(id.as_str()) || self.followers.contains_key(id));
         let is_first = self.followers.is_empty() && !self.known;
@@ -247,7 +266,14 @@ impl Work {
         let minutes = Duration::from_secs(u64::try_from(FIRST_MINUTES).unwrap_or(0) * 60);
         let start = match self.positions.get(&followed.id) {
             Some(position) => Start::After(position.clone()),
-            None if is_first => Start::Last { lines: FIRST_LINES, from: now.checked_sub(minutes).unwrap_or(Time::MIN) },
+            None if is_first => {
+                let from = now.checked_sub(minutes).unwrap_or(Time::MIN);
+                // Nothing may be printed before this process ends, and the next one must not take it for a new container.
+                let position = Position { container: followed.id.clone(), from, stdout: None, stderr: None };
+                self.positions.insert(followed.id.clone(), position);
+                self.is_dirty = true;
+                Start::Last { lines: FIRST_LINES, from }
+            }
             None => Start::First,
         };
         let (started, watched) = watch::channel(0);
@@ -268,6 +294,7 @@ impl Work {
         for is_error in [false, true] {
             let source = Source { service: followed.service.clone(), container: followed.id.clone(), is_error };
             self.register.end(&source, now);
+            self.in_key.remove(&source);
         }
         self.positions.remove(&followed.id);
     }
@@ -288,12 +315,12 @@ impl Work {
                     self.read(&source, &lines, now);
                 }
                 self.positions.insert(container, position);
-                self.is_dirty = true;
+                (self.is_dirty, self.untold) = (true, self.untold.max(Untold::Numbers));
             }
             Item::Dropped { dropped, position } => {
                 self.dropped += dropped.lines;
                 self.positions.insert(container, position);
-                (self.is_dirty, self.is_news) = (true, true);
+                (self.is_dirty, self.untold) = (true, Untold::News);
                 let text = format!("lines of {service} came faster than they are looked at, and were not");
                 self.publish(events::Severity::Warning, reason::LOG_DROPPED, text).await;
             }
@@ -310,7 +337,7 @@ impl Work {
                 self.publish(events::Severity::Warning, reason::LOG_UNREADABLE, format!("the log of {service}: {why}"))
                     .await;
                 self.unreadable.insert(service, why);
-                self.is_news = true;
+                self.untold = Untold::News;
             }
             Item::Ended => {}
         }
@@ -318,19 +345,30 @@ impl Work {
 
     /// Takes the lines of one output. They are redacted together: what is secret may have many lines.
     fn read(&mut self, source: &Source, lines: &[&Line], now: Time) {
-        let text = lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n");
-        let clean = redact(&text);
-        let mut cleaned = clean.split('\n');
-        for line in lines {
-            // A secret of many lines has become one word: what is behind it bears the times of the lines that it has hidden.
-            let Some(text) = cleaned.next() else { return };
-            self.register.line(source, text, line.at, now);
+        if lines.is_empty() {
+            return;
+        }
+        let was_open = self.in_key.remove(source);
+        let opening = was_open.then_some(pem::OPENING);
+        let text = opening.into_iter().chain(lines.iter().map(|line| line.text.as_str())).collect::<Vec<_>>().join("\n");
+        if pem::is_open(&text) {
+            self.in_key.insert(source.clone());
+        }
+        let clean = redact_lines(&text);
+        for (line, text) in lines.iter().zip(clean.split('\n').skip(usize::from(was_open))) {
+            // What a secret of many lines has swallowed is no line.
+            if !text.is_empty() || line.text.is_empty() {
+                self.register.line(source, text, line.at, now);
+            }
         }
     }
 
     async fn tick(&mut self) {
         let now = self.clock.now();
         let over = self.register.tick(self.stack.spec.logs.quiet.to_std(), now);
+        if self.register.has_changed() {
+            self.untold = Untold::News;
+        }
         self.tell_incidents(&over, now).await;
         self.report(now).await;
         if self.is_dirty && self.saved.elapsed() >= SAVE {
@@ -343,8 +381,17 @@ impl Work {
         let known: Vec<Incident> =
             cached.iter().filter(|i| i.spec.stack == self.stack.name()).map(|i| i.as_ref().clone()).collect();
         let soak = soak_of(&self.stack, &self.caches.soaks, now);
-        for change in changes(&self.stack, self.register.alarms(), over, &known, soak.as_deref(), now) {
-            self.is_news = true;
+        let look = Look {
+            alarms: self.register.alarms(),
+            over,
+            incidents: &known,
+            actions: &self.actions(&known),
+            soak: soak.as_deref(),
+            reading_since: self.reading_since,
+            now,
+        };
+        for change in changes(&self.stack, look) {
+            self.untold = Untold::News;
             let opened = match &change {
                 Change::Open(incident) => Some(incident.spec.clone()),
                 Change::Follow(_) => None,
@@ -360,6 +407,16 @@ impl Work {
         }
     }
 
+    /// The actions of the stack, when one of its incidents is to list them.
+    fn actions(&self, incidents: &[Incident]) -> Vec<ActionRun> {
+        let is_open = |i: &Incident| i.status.as_ref().is_none_or(|s| s.phase != IncidentPhase::Resolved);
+        if !incidents.iter().any(|i| i.spec.kind.signal().is_some() && is_open(i)) {
+            return Vec::new();
+        }
+        let cached = self.caches.actions.state();
+        cached.iter().filter(|run| run.spec.stack == self.stack.name()).map(|run| run.as_ref().clone()).collect()
+    }
+
     async fn create<K: Object>(&self, object: &K) -> Result<(), Error> {
         self.store.transaction().fence(&self.fence).create(object)?.commit().await.map(|_| ())
     }
@@ -367,7 +424,7 @@ impl Work {
     /// Writes the report when it is due.
     async fn report(&mut self, now: Time) {
         let age = elapsed(self.reported, now);
-        if age < REPORTS_APART || (age < REPORT && !self.is_news) || !(self.is_dirty || self.is_news) {
+        if age < REPORTS_APART || (age < REPORT && self.untold < Untold::News) || self.untold == Untold::Nothing {
             return;
         }
         let mut status = self.register.report(now);
@@ -386,14 +443,19 @@ impl Work {
             return;
         };
         let before = found.status.clone().unwrap_or_default();
+        let counted = status.signatures.iter().any(|signature| signature.minutes.iter().any(|lines| *lines > 0));
         if !is_worth_telling(&before, &status) && age < REPORT {
-            self.is_news = false;
+            self.untold = Untold::Numbers;
             return;
         }
         let mut report = found.as_ref().clone();
         report.status = Some(status);
         match self.store.api().replace_status(&report, Some(&self.fence)).await {
-            Ok(_) => (self.reported, self.is_news) = (now, false),
+            Ok(_) => {
+                // Its minutes go by without another line.
+                let left = if counted { Untold::Numbers } else { Untold::Nothing };
+                (self.reported, self.untold) = (now, left);
+            }
             Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
             Err(error) => {
                 tracing::warn!(stack = name, %error, "a report on logs cannot be written");

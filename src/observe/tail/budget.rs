@@ -9,7 +9,8 @@ use tokio::time::Instant;
 /// What a container may print before lines of it are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes of lines a second that are handed out for any length of time; a line's end counts as one.
+    /// Bytes of lines a second, of the time in which they were printed, that are handed out for any length of time; a line's end counts
+    /// as one.
     pub bytes_per_second: u64,
     /// Bytes that may come at once before that.
     pub burst: u64,
@@ -42,13 +43,20 @@ const COUNTED: Duration = Duration::from_secs(1);
 
 const NANOS: u128 = 1_000_000_000;
 
+/// Nanoseconds by which a stamp may be lower than one before it: lines of the two outputs overtake each other.
+const SET_BACK: i128 = 10 * 1_000_000_000;
+
 /// What is left of a budget.
 #[derive(Debug)]
 pub(super) struct Bucket {
     budget: Budget,
     /// In billionths of a byte, so that no time between two lines is too short to count.
     level: u128,
-    filled: Instant,
+    begun: Instant,
+    /// How long it was filled, in nanoseconds since it was begun.
+    filled: i128,
+    /// The stamp, in nanoseconds, that stands for its beginning, and the highest so far.
+    stamps: Option<(i128, i128)>,
     dropped: Option<Dropped>,
     /// When it is to be told.
     due: Option<Instant>,
@@ -57,14 +65,29 @@ pub(super) struct Bucket {
 impl Bucket {
     /// A full one.
     pub(super) fn new(budget: Budget, now: Instant) -> Self {
-        Self { budget, level: u128::from(budget.burst) * NANOS, filled: now, dropped: None, due: None }
+        let level = u128::from(budget.burst) * NANOS;
+        Self { budget, level, begun: now, filled: 0, stamps: None, dropped: None, due: None }
+    }
+
+    /// Nanoseconds for which it is filled since it was last asked. Time is what has passed here or between the stamps of lines, whichever
+    /// is more: what was printed slowly is not to be dropped because it is read at once.
+    fn passed(&mut self, stamp: Timestamp, now: Instant) -> u128 {
+        let here = i128::try_from(now.saturating_duration_since(self.begun).as_nanos()).unwrap_or(i128::MAX);
+        let stamp = stamp.as_nanosecond();
+        let (origin, highest) = self.stamps.unwrap_or((stamp - here, stamp));
+        // A host's clock that was set back begins anew from what is filled.
+        let origin = if stamp < highest - SET_BACK { stamp - self.filled } else { origin };
+        self.stamps = Some((origin, if stamp < highest - SET_BACK { stamp } else { highest.max(stamp) }));
+        let time = here.max(stamp - origin).max(self.filled);
+        let passed = time - self.filled;
+        self.filled = time;
+        passed.unsigned_abs()
     }
 
     /// Takes a line of so many bytes out. False when there is not enough left: it is dropped and counted.
     pub(super) fn take(&mut self, bytes: usize, stamp: Timestamp, now: Instant) -> bool {
         let full = u128::from(self.budget.burst) * NANOS;
-        let elapsed = now.saturating_duration_since(self.filled).as_nanos();
-        self.filled = self.filled.max(now);
+        let elapsed = self.passed(stamp, now);
         self.level = elapsed.saturating_mul(self.budget.bytes_per_second.into()).saturating_add(self.level).min(full);
         let bytes = bytes as u64 + 1;
         // A line that is larger than the burst needs all of it, or it would never come.
@@ -99,8 +122,21 @@ mod tests {
 
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    fn at(nanosecond: i64) -> Timestamp {
+        Timestamp::from_nanosecond(nanosecond.into()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_printed_slowly_is_handed_out_however_fast_it_is_read() {
+        let mut bucket = Bucket::new(Budget { bytes_per_second: 100, burst: 1000 }, Instant::now());
+        let second = 1_000_000_000;
+        assert!((0..1000).all(|n| bucket.take(99, at(n * second), Instant::now())));
+        // Set back by an hour, it goes on as fast.
+        let back = (1000 - 3600) * second;
+        assert!((0..1000).all(|n| bucket.take(99, at(back + n * second), Instant::now())));
+        // And what is printed too fast is dropped as ever.
+        let last = back + 999 * second;
+        assert!((0..20).map(|n| bucket.take(99, at(last + n), Instant::now())).any(|is_handed_out| !is_handed_out));
     }
 
     #[tokio::test(start_paused = true)]

@@ -43,6 +43,8 @@ pub(super) struct Follower {
     intake: Intake,
     /// Failures in a row.
     failures: u32,
+    /// Whether they were told.
+    is_told: bool,
     /// The run of the container that is over. What it printed is read once more, to its end.
     over: Option<Run>,
     /// The run of which it was told that it is over.
@@ -68,7 +70,16 @@ struct Unwanted;
 impl Follower {
     pub(super) fn new(engine: Engine, container: &str, start: Start, budget: Budget, started: watch::Receiver<u64>) -> Self {
         let intake = Intake::new(container, start, budget, Instant::now());
-        Self { engine, container: container.to_owned(), started, intake, failures: 0, over: None, ended: None }
+        Self {
+            engine,
+            container: container.to_owned(),
+            started,
+            intake,
+            failures: 0,
+            is_told: false,
+            over: None,
+            ended: None,
+        }
     }
 
     /// Runs until the container is removed, its log cannot be read for good, or nobody wants it any more.
@@ -90,7 +101,7 @@ impl Follower {
                 self.intake.answered();
             }
             if self.intake.progressed() {
-                self.failures = 0;
+                (self.failures, self.is_told) = (0, false);
             }
             tracing::debug!(container = %self.container, ?end, "the stream of a log ended");
             if let End::Failed(error) = &end
@@ -180,7 +191,7 @@ impl Follower {
 
     /// The container stopped: what is there of its last lines is all there will be.
     async fn stopped(&mut self, run: Run, sender: &Sender<Item>) -> Result<(), Unwanted> {
-        self.failures = 0;
+        (self.failures, self.is_told) = (0, false);
         self.intake.finish(Instant::now());
         self.intake.progressed();
         self.hand_out_rest(sender).await?;
@@ -217,7 +228,12 @@ impl Follower {
             End::Unreadable(words) => words.clone(),
             End::Over | End::Silent => return Ok(()),
         };
-        if self.failures == TELL_AFTER { send(sender, Item::Unreadable(reason)).await } else { Ok(()) }
+        // Failures of the engine count too, and are told elsewhere; so the third may be none of these.
+        if self.failures < TELL_AFTER || self.is_told {
+            return Ok(());
+        }
+        self.is_told = true;
+        send(sender, Item::Unreadable(reason)).await
     }
 
     async fn back_off(&mut self) {

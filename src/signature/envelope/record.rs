@@ -52,9 +52,8 @@ impl Record {
         }
     }
 
-    /// The text for the template miner: the message and the class of the exception. A class that the message names is
-    /// not
-    /// said twice, and a first line that says nothing is replaced by class and message of the exception.
+    /// All that it says in one line: the message and the class of the exception. A class that the message names is not said twice, and a
+    /// first line that says nothing is replaced by class and message of the exception.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         let message = &*self.line.message;
@@ -72,10 +71,47 @@ impl Record {
         }
     }
 
+    /// The same for the template miner. Of an HTTP answer it has the class of the status in a word: a number is a value to the miner, and
+    /// what succeeds would be the same as what fails.
+    #[must_use]
+    pub fn mined(&self) -> Cow<'_, str> {
+        let text = self.text();
+        let Some(status) = self.line.status.filter(|_| self.exception.is_none()) else { return text };
+        let bare = text.strip_suffix(&status.to_string()).and_then(|bare| bare.strip_suffix(' '));
+        Cow::Owned(format!("{} {}", bare.unwrap_or(&text), class_of(status)))
+    }
+
     /// What a rule about severity may go by.
     #[must_use]
     pub fn facts(&self) -> Facts<'_> {
         let kind = self.exception.as_ref().map(|exception| exception.kind.as_str());
         Facts { level: self.line.level, exception: kind.filter(|kind| !kind.is_empty()), status: self.line.status }
+    }
+}
+
+/// What kind of answer a status is.
+fn class_of(status: u16) -> &'static str {
+    match status {
+        ..400 => "ok",
+        400..500 => "client-error",
+        500.. => "server-error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_the_class_of_its_status_and_no_number() {
+        let text = |message: &'static str, status| {
+            let mut line = Line::plain(message).into_owned();
+            line.status = Some(status);
+            Record::of(line).mined().into_owned()
+        };
+        assert_eq!(text("GET /a 200", 200), "GET /a ok");
+        assert_eq!(text("GET /b 503", 503), "GET /b server-error");
+        assert_eq!(text("request refused", 404), "request refused client-error");
+        assert_eq!(text("1404", 404), "1404 client-error");
     }
 }

@@ -54,6 +54,16 @@ impl Novelty {
         self.judge(id, severity, seen, now, seen.is_some_and(recent))
     }
 
+    /// Looks at a line that is too late to be counted: what was printed while nobody read. It is told when it is severe and nothing is known
+    /// of it, and known from then on.
+    pub(crate) fn on_late(&mut self, id: Key, severity: Severity, known: bool, now: Timestamp) -> Option<New> {
+        if self.warm_until.is_none() {
+            self.warm_up(now);
+        }
+        let told = !known && severity >= Severity::Error && self.warm.len() < WARM_KEPT && self.warm.insert(id);
+        told.then_some(New { severity, last: None })
+    }
+
     /// The same set, cut to the allowed size: for states that come from outside.
     pub(crate) fn bounded(mut self) -> Self {
         while self.warm.len() > WARM_KEPT {
@@ -100,6 +110,16 @@ mod tests {
         let mut novelty = Novelty::default();
         assert!(novelty.on_line(ID, Severity::Error, None, at(1)).is_some());
         assert_eq!(novelty.on_line(ID, Severity::Error, Some(at(1)), at(2)), None);
+    }
+
+    #[test]
+    fn what_is_severe_is_told_however_late_it_is_read_and_once() {
+        let mut novelty = Novelty::default();
+        assert_eq!(novelty.on_late(Key(4), Severity::Warning, false, at(0)), None);
+        assert_eq!(novelty.on_late(Key(5), Severity::Error, true, at(0)), None);
+        assert!(novelty.on_late(ID, Severity::Error, false, at(0)).is_some());
+        assert_eq!(novelty.on_late(ID, Severity::Error, false, at(1)), None);
+        assert_eq!(novelty.on_line(ID, Severity::Error, None, at(100)), None);
     }
 
     #[test]

@@ -79,13 +79,15 @@ impl Watch {
     }
 
     /// Takes one line with the stamp `at`, read at `now`. Returns what it gives to tell: that its signature is new,
-    /// or that it spikes. A line that is too late tells nothing.
+    /// or that it spikes. A line that is too late counts nowhere, and tells only what is both grave and unknown.
     #[inline]
     pub fn line(&mut self, id: Key, severity: Severity, at: Timestamp, now: Timestamp) -> Option<Event> {
         self.counts.advance(now);
         let put = self.counts.put(id, at);
         if put.place == Place::Late {
-            return None;
+            let known = self.counts.find(id).is_some();
+            let new = self.novelty.on_late(id, severity, known, now)?;
+            return Some(Event { id, at: self.counts.clock().now(), what: What::New(new) });
         }
         let (clock, slot) = self.counts.slot_mut(put.slot);
         let now = clock.now();

@@ -23,8 +23,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
-use self::alarm::{Alarm, sample};
+use self::alarm::{Alarm, Heard, sample};
 use self::entry::Entry;
 use crate::api::incident::SignalKind;
 use crate::api::{Severity, Time, elapsed};
@@ -96,6 +97,9 @@ pub struct Register {
     lines: u64,
     /// Lines of services over [`SERVICES_MOST`].
     unread: u64,
+    /// What rules have known, by service and rule.
+    known: BTreeMap<(String, String), Known>,
+    has_changed: bool,
 }
 
 impl Register {
@@ -112,6 +116,8 @@ impl Register {
             alarms: Vec::new(),
             lines: 0,
             unread: 0,
+            known: BTreeMap::new(),
+            has_changed: false,
         }
     }
 
@@ -160,10 +166,15 @@ impl Register {
     pub fn tick(&mut self, quiet: Duration, now: Time) -> Vec<Alarm> {
         self.close(|reader| elapsed(reader.fed, now) >= FOLD, now);
         // What has ended and what is silent is told by the report; a silence alone calls nobody.
-        self.watch.tick(now);
+        self.has_changed |= !self.watch.tick(now).is_empty();
         let (over, go_on) = std::mem::take(&mut self.alarms).into_iter().partition(|alarm| alarm.is_over(quiet, now));
         self.alarms = go_on;
         over
+    }
+
+    /// Whether a signature has fallen silent or come back, or a spike has ended, since this was last asked.
+    pub fn has_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
     }
 
     /// Closes every record that is open.
@@ -205,32 +216,42 @@ impl Register {
         }
         let Some(service) = self.services.get_mut(name) else { return };
         let judged = self.rules.judge(name, record);
-        let text = record.text();
+        let text = record.mined();
         let found = service.miner.learn(&text);
         if found.is_new {
-            merge(service, found.group, &mut self.keys);
+            for (gone, kept) in merge(service, found.group, &mut self.keys) {
+                let theirs = self.alarms.iter_mut().filter(|alarm| alarm.keys.contains(&gone));
+                theirs.for_each(|alarm| alarm.count_under(kept));
+            }
         }
         let next = &mut self.next_key;
+        let mut is_new = false;
         let entry = service.entries.entry(found.group).or_insert_with(|| {
             let key = Key(*next);
             *next += 1;
+            is_new = true;
             Entry::new(key, found.id, judged.severity, at)
         });
         let rule = judged.rule;
+        if let Some(rule) = rule.filter(|_| judged.severity > Severity::Noise) {
+            know(&mut self.known, (name, &rule.name), judged.severity, at);
+        }
         entry.add(found.id, judged.severity, rule.map(|r| r.name.as_str()), at, record.message());
         let key = entry.key;
         let event = self.watch.line(key, judged.severity, at, now);
         if matches!(event.map(|e| e.what), Some(What::New(_))) {
             entry.new_since = Some(now);
         }
-        if found.is_new {
+        // The miner may have known it before it was forgotten here.
+        if is_new {
             self.keys.insert(key, (name.to_owned(), found.group));
             forget(&mut self.services, &mut self.keys);
         }
         let id = found.id.to_string();
         let told = told(record);
-        if let Some(alarm) = self.alarms.iter_mut().find(|alarm| alarm.service == name && is_of(alarm, rule, &id)) {
-            alarm.add(&id, judged.severity, at, &told);
+        let heard = Heard { key, id: &id, severity: judged.severity, at, now, text: &told };
+        if let Some(alarm) = self.alarms.iter_mut().find(|alarm| alarm.service == name && is_of(alarm, rule, key)) {
+            alarm.add(&heard);
             return;
         }
         let Some(kind) = reason(judged.severity, rule, event.map(|e| e.what)) else { return };
@@ -240,10 +261,12 @@ impl Register {
             && let Some(alarm) =
                 self.alarms.iter_mut().find(|a| a.service == name && a.rule.is_none() && is_like(&a.title, &title))
         {
-            alarm.add(&id, judged.severity, at, &told);
+            alarm.add(&heard);
             return;
         }
-        if self.alarms.len() >= ALARMS_MOST {
+        // What loses data is told in the middle of a flood, too.
+        let most = if judged.severity == Severity::Critical { 2 * ALARMS_MOST } else { ALARMS_MOST };
+        if self.alarms.len() >= most {
             return;
         }
         let mut alarm = Alarm {
@@ -259,10 +282,30 @@ impl Register {
             last: at,
             count: 0,
             samples: Vec::new(),
+            keys: Vec::new(),
+            came: None,
         };
-        alarm.add(&id, judged.severity, at, &told);
+        alarm.add(&heard);
         self.alarms.push(alarm);
     }
+}
+
+/// What a rule has known of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    severity: Severity,
+    count: u64,
+    first: Time,
+    last: Time,
+}
+
+/// Counts one more record of what a rule knows.
+fn know(known: &mut BTreeMap<(String, String), Known>, (service, rule): (&str, &str), severity: Severity, at: Time) {
+    let key = (service.to_owned(), rule.to_owned());
+    let known = known.entry(key).or_insert(Known { severity, count: 0, first: at, last: at });
+    known.severity = known.severity.max(severity);
+    known.count += 1;
+    (known.first, known.last) = (known.first.min(at), known.last.max(at));
 }
 
 /// Drops the signatures seen least recently when there are too many.
@@ -295,10 +338,10 @@ fn reason(severity: Severity, rule: Option<&Rule>, what: Option<What>) -> Option
 }
 
 /// Whether a record is of that alarm.
-fn is_of(alarm: &Alarm, rule: Option<&Rule>, id: &str) -> bool {
+fn is_of(alarm: &Alarm, rule: Option<&Rule>, key: Key) -> bool {
     match (&alarm.rule, rule) {
         (Some(known), Some(rule)) => *known == rule.name,
-        (None, None) => alarm.ids.iter().any(|known| known == id),
+        (None, None) => alarm.keys.contains(&key),
         _ => false,
     }
 }
@@ -327,8 +370,10 @@ fn told(record: &Record) -> String {
     }
 }
 
-/// Brings together the entries whose groups the miner has merged: the oldest takes in the others.
-fn merge(service: &mut Service, into: Group, keys: &mut FxHashMap<Key, (String, Group)>) {
+/// Brings together the entries whose groups the miner has merged: the oldest takes in the others. Returns what these were counted under,
+/// and what they are from now on.
+fn merge(service: &mut Service, into: Group, keys: &mut FxHashMap<Key, (String, Group)>) -> Vec<(Key, Key)> {
+    let mut taken = Vec::new();
     let merged: Vec<Group> =
         service.entries.keys().copied().filter(|group| *group != into && service.miner.resolve(*group) == into).collect();
     for group in merged {
@@ -337,6 +382,7 @@ fn merge(service: &mut Service, into: Group, keys: &mut FxHashMap<Key, (String, 
             Some(kept) => {
                 kept.absorb(&entry);
                 keys.remove(&entry.key);
+                taken.push((entry.key, kept.key));
             }
             None => {
                 if let Some((_, known)) = keys.get_mut(&entry.key) {
@@ -346,6 +392,7 @@ fn merge(service: &mut Service, into: Group, keys: &mut FxHashMap<Key, (String, 
             }
         }
     }
+    taken
 }
 
 #[cfg(test)]

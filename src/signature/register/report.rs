@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::entry::Entry;
-use super::{NEW, Register, Service};
-use crate::api::log_report::{LogReportStatus, MINUTES, SIGNATURES_MOST, SignatureState, SignatureStatus};
+use super::{Known, NEW, Register, Service};
+use crate::api::log_report::{
+    LogReportStatus, MINUTES, RULES_MOST, RuleCount, SIGNATURES_MOST, SignatureState, SignatureStatus,
+};
 use crate::api::{Severity, Time, elapsed};
 use crate::signature::mine::Group;
 use crate::signature::rates::Key;
@@ -58,7 +60,25 @@ impl Register {
             known: known as u64,
             unreadable: Vec::new(),
             signatures: all.into_iter().map(told).collect(),
+            rules: self.rules_told(),
         }
+    }
+
+    /// What rules have known, the gravest first when there is too much of it, in the order of services and rules.
+    fn rules_told(&self) -> Vec<RuleCount> {
+        let told = |((service, rule), known): (&(String, String), &Known)| RuleCount {
+            service: service.clone(),
+            rule: rule.clone(),
+            severity: known.severity,
+            count: known.count,
+            first_seen: known.first,
+            last_seen: known.last,
+        };
+        let mut all: Vec<RuleCount> = self.known.iter().map(told).collect();
+        all.sort_by_key(|of| std::cmp::Reverse((of.severity, of.last_seen)));
+        all.truncate(RULES_MOST);
+        all.sort_by(|a, b| (&a.service, &a.rule).cmp(&(&b.service, &b.rule)));
+        all
     }
 
     /// Lines in each of the last full minutes, the latest last.

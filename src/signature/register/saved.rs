@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
 use super::entry::Entry;
-use super::{Register, SERVICES_MOST, Service};
+use super::{Known, Register, SERVICES_MOST, Service};
 use crate::api::Time;
 use crate::signature::mine::{Group, Miner, State};
 use crate::signature::rates::{SavedWatch, Watch};
@@ -13,12 +13,17 @@ use crate::signature::rules::Rules;
 /// All that a register has learnt, as plain data for serde.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Saved {
+    /// When.
+    #[serde(default)]
+    at: Option<Time>,
     lines: u64,
     unread: u64,
     next_key: u64,
     watch: SavedWatch,
     services: Vec<SavedService>,
     alarms: Vec<Alarm>,
+    #[serde(default)]
+    known: Vec<((String, String), Known)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,22 +44,26 @@ impl Register {
             entries: service.entries.iter().map(|(group, entry)| (*group, entry.clone())).collect(),
         };
         Saved {
+            at: Some(now),
             lines: self.lines,
             unread: self.unread,
             next_key: self.next_key,
             watch: self.watch.save(),
             services: self.services.iter().map(service).collect(),
             alarms: self.alarms.clone(),
+            known: self.known.clone().into_iter().collect(),
         }
     }
 
-    /// The register that was saved.
+    /// The register that was saved, as of `now`: nothing was read meanwhile.
     #[must_use]
-    pub fn restore(saved: Saved, rules: Rules) -> Self {
+    pub fn restore(saved: Saved, rules: Rules, now: Time) -> Self {
         let mut register = Self::new(rules);
         (register.lines, register.unread) = (saved.lines, saved.unread);
         (register.next_key, register.alarms) = (saved.next_key, saved.alarms);
         register.watch = Watch::restore(saved.watch);
+        register.known = saved.known.into_iter().collect();
+        register.alarms.iter_mut().for_each(|alarm| alarm.unread(saved.at.unwrap_or(now), now));
         for SavedService { name, miner, entries } in saved.services.into_iter().take(SERVICES_MOST) {
             for (group, entry) in &entries {
                 register.keys.insert(entry.key, (name.clone(), *group));

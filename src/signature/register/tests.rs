@@ -81,8 +81,8 @@ fn an_alarm_is_over_when_its_log_was_quiet_and_a_known_issue_raises_another() {
     let mut register = register();
     told(&mut register, &[LOST], 0);
     register.flush(at(1500));
-    assert_eq!(register.tick(QUIET, at(599_999)), []);
-    let over = register.tick(QUIET, at(600_000));
+    assert_eq!(register.tick(QUIET, at(600_999)), []);
+    let over = register.tick(QUIET, at(601_000));
     assert_eq!((over.len(), register.alarms().len(), over[0].count), (1, 0, 1));
     told(&mut register, &[LOST], 700_000);
     register.flush(at(702_000));
@@ -164,6 +164,88 @@ fn a_flood_of_failures_that_are_all_different_stays_within_its_bounds() {
     assert_eq!((register.services.len(), register.unread), (SERVICES_MOST, 37));
 }
 
+#[test]
+fn an_alarm_hears_its_lines_when_a_word_of_them_turns_out_to_be_a_value() {
+    let mut register = register();
+    let names =
+        ["anna", "berta", "carl", "dora", "emil", "fritz", "gerda", "hans", "ida", "jan", "kurt", "lena", "max", "nora"];
+    let lines = names.map(|n| format!("2026-02-10 10:00:00 [ERROR] wicap.core: cannot sync volume {n} now"));
+    let lines = lines.each_ref().map(String::as_str);
+    let now = told(&mut register, &lines, 0);
+    told(&mut register, &lines, now);
+    register.flush(at(now + 60_000));
+    assert_eq!(shape(&register), [(SignalKind::NewSignature, None, 28)]);
+    assert!(register.alarms()[0].ids.len() > 1, "its template has changed");
+}
+
+#[test]
+fn what_is_read_long_after_it_was_written_is_one_alarm_and_so_is_what_goes_on_after_a_restart() {
+    let mut first = register();
+    told(&mut first, &[LOST], 0);
+    let saved = first.save(at(2000));
+    let hours = 5 * 3_600_000;
+    let mut register = Register::restore(saved, compiled(&RuleSet::all(), &[]).unwrap(), at(hours));
+    assert_eq!(register.tick(QUIET, at(hours + 1000)), [], "nobody has read yet");
+    for minute in 0..300 {
+        register.line(&source("processor"), LOST, at(60_000 * minute), at(hours + 2000));
+        assert_eq!(register.tick(QUIET, at(hours + 2000)), []);
+    }
+    register.flush(at(hours + 3000));
+    assert_eq!(shape(&register), [(SignalKind::KnownIssue, Some("sql-flush-lost"), 301)]);
+    assert_eq!(register.tick(QUIET, at(hours + 603_000)).len(), 1);
+}
+
+#[test]
+fn a_request_that_fails_is_not_the_same_as_one_that_succeeds() {
+    let mut register = register();
+    let access = |path: usize, status: &str| format!("INFO:     127.0.0.1:5 - \"GET /items/{path} HTTP/1.1\" {status}");
+    let mut now = 0;
+    for n in 0..60 {
+        register.line(&source("ui"), &access(n, "200 OK"), at(now), at(now));
+        now += 60_000;
+        register.tick(QUIET, at(now));
+    }
+    register.line(&source("ui"), &access(7, "500 Internal Server Error"), at(now), at(now));
+    register.flush(at(now + 500));
+    assert_eq!(register.alarms().len(), 1, "{:?}", register.alarms());
+    let told: Vec<_> = register.report(at(now)).signatures.into_iter().map(|s| (s.template, s.count)).collect();
+    let expected = [("GET <*> server-error".to_owned(), 1), ("GET <*> ok".to_owned(), 60)];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_rules_know_is_reported_whatever_else_there_is_and_what_loses_data_is_told_in_a_flood() {
+    let mut register = register();
+    for n in 0..60 {
+        let line = format!("2026-02-10 10:00:00 [ERROR] wicap.core: failure{}", " after failure".repeat(n));
+        register.line(&source("processor"), &line, at(1000), at(1000));
+    }
+    register.line(&source("processor"), LOST, at(2000), at(2000));
+    register.flush(at(4000));
+    assert!(register.alarms().iter().any(|alarm| alarm.rule.as_deref() == Some("sql-flush-lost")));
+    let rules: Vec<(String, u64)> = register.report(at(4000)).rules.into_iter().map(|of| (of.rule, of.count)).collect();
+    assert_eq!(rules, [("sql-flush-lost".to_owned(), 1)]);
+}
+
+#[test]
+fn a_signature_that_falls_silent_is_news_once() {
+    let mut register = register();
+    let beat = "2026-02-10 10:00:00 [INFO] wicap.core: the heart beats";
+    let mut now = 0;
+    for _ in 0..(3 * 360) {
+        register.line(&source("processor"), beat, at(now), at(now));
+        now += 20_000;
+        register.tick(QUIET, at(now));
+    }
+    assert!(!register.has_changed());
+    let silent_at = (0..360).find(|_| {
+        now += 20_000;
+        register.tick(QUIET, at(now));
+        register.has_changed()
+    });
+    assert!(silent_at.is_some() && !register.has_changed());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -189,7 +271,7 @@ proptest! {
                 // What is open is closed on both sides: a record is not what this is about.
                 whole.flush(at(now));
                 let text = serde_json::to_string(&parts.save(at(now))).unwrap();
-                parts = Register::restore(serde_json::from_str(&text).unwrap(), compiled(&RuleSet::all(), &[]).unwrap());
+                parts = Register::restore(serde_json::from_str(&text).unwrap(), compiled(&RuleSet::all(), &[]).unwrap(), at(now));
             }
         }
         whole.flush(at(now));
