@@ -65,3 +65,40 @@ async fn a_cut_from_the_engine_makes_services_unknown_and_nothing_is_done_until_
         until(&store, run.metadata.name.as_deref().unwrap(), "Succeeded", |r| phase(r) == ActionPhase::Succeeded).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_the_engine_does_not_answer_for_hides_no_other() {
+    let server = Server::start().await;
+    let example = Example::new("mute");
+    let proxy = Proxy::new(example.path());
+    let url = server.url();
+    let store = connect(&url).await;
+    let _daemon = Daemon::start(&url, example.path(), &["--docker", &proxy.url()]);
+    apply(&url, &[example.stack(|_| {}), example.policy(), example.session("night", "Assist")]);
+    until_settled(&store).await;
+    let before = action_runs(&store).await.len();
+
+    let ui = docker(&["inspect", "--format", "{{.Id}}", &example.container("ui")]);
+    proxy.silence(Some(&format!("/containers/{}/json", ui.trim())));
+    let is = |wanted: [ServiceState; 4]| move |s: &WicapStack| states(s) == wanted;
+    let [running, unknown] = [ServiceState::Running, ServiceState::Unknown];
+    let mute = until_within::<WicapStack>(&store, "wicap", "mute", NOTICED * 2, is([running, running, running, unknown]));
+    let status = mute.await.status.unwrap();
+    let said = status.service("ui").unwrap().message.clone().unwrap_or_default();
+    assert!(said.contains("nothing is known of the container"), "{said}");
+
+    // What happens to another is seen and mended all the same.
+    let started = status.service("processor").unwrap().started_at;
+    docker(&["kill", &example.container("processor")]);
+    let mended = |s: &WicapStack| {
+        is([running, running, running, unknown])(s)
+            && s.status.as_ref().unwrap().service("processor").unwrap().started_at > started
+    };
+    until::<WicapStack>(&store, "wicap", "mended", mended).await;
+    let runs = action_runs(&store).await;
+    assert_eq!(runs.len(), before + 1, "{runs:#?}");
+
+    proxy.silence(None);
+    until_within::<WicapStack>(&store, "wicap", "whole", NOTICED * 2, is([running; 4])).await;
+    assert_eq!(action_runs(&store).await.len(), before + 1);
+}

@@ -213,6 +213,7 @@ fn commands(stack: &WicapStack, targets: &[&str]) -> Vec<Vec<String>> {
                 state: ServiceState::Exited,
                 container_id: Some("0a1b".to_owned()),
                 started_at: None,
+                replicas: None,
             }];
             if let Ok(command) = actor.command(&stack.spec, Deed::new(action, target), &before) {
                 all.push(command);

@@ -50,7 +50,7 @@ pub(super) async fn fact(engine: &Engine, job: &Job, uid: &str) -> Result<Contai
         Some(Progress::Running) => ServiceState::Running,
         Some(Progress::Ended(_)) => ServiceState::Exited,
     };
-    Ok(ContainerFact { service: job.name.clone(), state, container_id: None, started_at: None })
+    Ok(ContainerFact { service: job.name.clone(), state, container_id: None, started_at: None, replicas: None })
 }
 
 /// What will be called, and of which image. Its arguments and variables stay in the stack's spec: what is recorded is shown and kept, and

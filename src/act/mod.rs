@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use verify::{postcondition, precondition};
 
 use crate::api::action::{ActionKind, ActionRun, ContainerFact, Verification};
-use crate::api::stack::WicapStackSpec;
+use crate::api::stack::{WicapStack, WicapStackSpec};
 use crate::api::validate::is_service;
 use crate::audit::redact::redact;
 use crate::observe::compose::{ComposeCli, ComposeError};
@@ -178,7 +178,19 @@ impl Actor {
         if deed.action.targets_job() {
             return Ok(vec![job::fact(&self.engine, job::job(stack, deed.target)?, deed.uid).await?]);
         }
-        facts::now(&self.engine, stack, deed, &[]).await
+        facts::now(&self.engine, stack, deed, &[], &|_| None).await
+    }
+
+    /// The same of a stack that is observed: what was seen of its configuration says how many containers a service is to have.
+    ///
+    /// # Errors
+    /// As [`Actor::facts`].
+    pub async fn facts_of(&self, stack: &WicapStack, deed: Deed<'_>) -> Result<Vec<ContainerFact>, ActError> {
+        if deed.action.targets_job() {
+            return self.facts(&stack.spec, deed).await;
+        }
+        let desired = |name: &str| stack.status.as_ref()?.service(name)?.replicas.map(|replicas| replicas.desired);
+        facts::now(&self.engine, &stack.spec, deed, &[], &desired).await
     }
 
     /// What [`Actor::execute`] will call, for the record: method and path, or the argument vector. A stop or restart gives the
@@ -342,7 +354,7 @@ mod tests {
 
     fn before(service: &str) -> Vec<ContainerFact> {
         let (state, container_id) = (ServiceState::Exited, Some("0a1b".to_owned()));
-        vec![ContainerFact { service: service.to_owned(), state, container_id, started_at: None }]
+        vec![ContainerFact { service: service.to_owned(), state, container_id, started_at: None, replicas: None }]
     }
 
     /// Any directory.

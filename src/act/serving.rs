@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::api::Time;
 use crate::api::action::{ActionKind, ContainerFact};
 use crate::api::stack::{Health, ProbeState, ServiceState, ServiceStatus, WicapStack, WicapStackSpec};
 
@@ -40,7 +41,7 @@ pub fn word(stack: &WicapStack, after: &[ContainerFact]) -> Word {
     for fact in after {
         match status.and_then(|s| s.service(&fact.service)) {
             None => not_yet = not_yet.or(Some(format!("{} was not observed since", fact.service))),
-            Some(service) => match of(service, fact) {
+            Some(service) => match of(service, fact, status.and_then(|s| s.observed_at)) {
                 Word::Serves => {}
                 Word::NotYet(why) => not_yet = not_yet.or(Some(why)),
                 fails @ Word::Fails(_) => return fails,
@@ -50,8 +51,13 @@ pub fn word(stack: &WicapStack, after: &[ContainerFact]) -> Word {
     not_yet.map_or(Word::Serves, Word::NotYet)
 }
 
-fn of(service: &ServiceStatus, fact: &ContainerFact) -> Word {
+fn of(service: &ServiceStatus, fact: &ContainerFact, observed_at: Option<Time>) -> Word {
     let name = &service.name;
+    // The worst of several speaks for all: when another one does, and runs, so does this one.
+    let of_several = service.replicas.is_some() && service.container_id != fact.container_id;
+    if of_several && service.state == ServiceState::Running && observed_at > fact.started_at {
+        return Word::Serves;
+    }
     let detail = service.message.as_deref().map_or(String::new(), |m| format!(": {m}"));
     if service.container_id != fact.container_id || service.started_at < fact.started_at {
         return Word::NotYet(format!("{name} was not observed since"));
@@ -92,13 +98,13 @@ pub fn patience(stack: &WicapStackSpec, after: &[ContainerFact]) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::stack::ProbeStatus;
+    use crate::api::stack::{ProbeStatus, Replicas};
     use crate::plan::fixtures::{at, service, stack};
     use ServiceState as S;
 
     fn fact(started: i64) -> ContainerFact {
         let (service, container_id) = ("ui".to_owned(), Some("a".to_owned()));
-        ContainerFact { service, state: S::Running, container_id, started_at: Some(at(started)) }
+        ContainerFact { service, state: S::Running, container_id, started_at: Some(at(started)), replicas: None }
     }
 
     fn observed(state: S, id: &str, started: i64) -> WicapStack {
@@ -132,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_serves_when_the_worst_of_them_does() {
+        let mut stack = observed(S::Running, "b", 1000);
+        service(&mut stack, "ui").replicas = Some(Replicas { desired: 2, ready: 2 });
+        stack.status.as_mut().unwrap().observed_at = Some(at(4000));
+        assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)), "it may have been looked at before");
+        stack.status.as_mut().unwrap().observed_at = Some(at(4001));
+        assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
+        service(&mut stack, "ui").state = S::Starting;
+        assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)));
+    }
+
+    #[test]
     fn the_engines_slow_check_is_not_waited_for_when_our_probes_pass() {
         let mut stack = observed(S::Starting, "a", 4000);
         let ui = service(&mut stack, "ui");
@@ -153,6 +171,7 @@ mod tests {
                 state: S::Running,
                 container_id: None,
                 started_at: None,
+                replicas: None,
             };
             names.iter().map(fact).collect()
         };

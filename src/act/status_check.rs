@@ -14,7 +14,7 @@ pub(super) fn command(project: &str) -> Vec<String> {
 /// # Errors
 /// Why the engine could not be asked.
 pub(super) async fn execute(engine: &Engine, stack: &WicapStackSpec, deed: Deed<'_>) -> Result<Outcome, ActError> {
-    let found = facts::now(engine, stack, deed, &[]).await?;
+    let found = facts::now(engine, stack, deed, &[], &|_| None).await?;
     let lines: Vec<_> = found.iter().map(|fact| format!("{}: {:?}", fact.service, fact.state)).collect();
     Ok(Outcome { exit_code: None, output: lines.join("\n") })
 }

@@ -22,6 +22,12 @@ fn runs(state: ServiceState) -> bool {
     matches!(state, ServiceState::Running | ServiceState::Starting | ServiceState::Unhealthy)
 }
 
+/// What a service lacks that is to have more containers than it has, in words for people.
+fn lacks(fact: &ContainerFact) -> Option<String> {
+    let replicas = fact.replicas.filter(|replicas| replicas.found < replicas.desired)?;
+    Some(format!("has {} of {} containers", replicas.found, replicas.desired))
+}
+
 /// Whether the action makes sense on what is there.
 ///
 /// # Errors
@@ -60,10 +66,13 @@ pub fn precondition(action: ActionKind, before: &[ContainerFact]) -> Result<(), 
             state => Err(format!("its container is there already: it is {state:?}")),
         },
         ActionKind::ComposeUp => {
-            let wanting = before.iter().any(|f| matches!(f.state, ServiceState::Missing | ServiceState::Exited));
+            let wanting =
+                before.iter().any(|f| matches!(f.state, ServiceState::Missing | ServiceState::Exited) || lacks(f).is_some());
             if wanting { Ok(()) } else { Err("nothing is missing or stopped".to_owned()) }
         }
-        ActionKind::ComposeDown | ActionKind::ComposeDownVolumes => {
+        // Volumes stay when containers go.
+        ActionKind::ComposeDownVolumes => Ok(()),
+        ActionKind::ComposeDown => {
             let any = before.iter().any(|f| f.state != ServiceState::Missing);
             if any { Ok(()) } else { Err("there is no container to remove".to_owned()) }
         }
@@ -113,7 +122,7 @@ fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) 
             ServiceState::Exited | ServiceState::Missing | ServiceState::Dead => Ok(()),
             state => Err(format!("has not stopped: it is {state:?}")),
         },
-        ActionKind::ComposeUp => running(),
+        ActionKind::ComposeUp => running().and_then(|()| lacks(now).map_or(Ok(()), Err)),
         ActionKind::RecreateService => {
             running()?;
             let new = now.container_id.is_some() && now.container_id.as_ref() != then_id;
@@ -190,7 +199,7 @@ pub(super) async fn wait(engine: &Engine, stack: &WicapStackSpec, wanted: Wanted
         // The last look too gets the time to be answered: it is the one that says what is missing, and where the time was over
         // before the first, it is the only one.
         let limit = deadline.max(Instant::now() + LOOK_AGAIN);
-        let looked = tokio::time::timeout_at(limit, facts::now(engine, stack, deed, before)).await;
+        let looked = tokio::time::timeout_at(limit, facts::now(engine, stack, deed, before, &|_| None)).await;
         let missing = match looked {
             Ok(Ok(facts)) => {
                 after = facts;
@@ -223,6 +232,7 @@ fn seen(after: &[ContainerFact]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::action::ReplicaFact;
     use ActionKind as A;
     use ServiceState as S;
 
@@ -232,7 +242,17 @@ mod tests {
             state,
             container_id: (!id.is_empty()).then(|| id.to_owned()),
             started_at: (started > 0).then(|| crate::api::Time::from_second(started).unwrap()),
+            replicas: None,
         }
+    }
+
+    #[test]
+    fn a_service_that_has_too_few_containers_is_brought_up_until_it_has_them() {
+        let of = |found| ContainerFact { replicas: Some(ReplicaFact { found, desired: 3 }), ..fact(S::Running, "a", 1) };
+        assert!(precondition(A::ComposeUp, &[of(2)]).is_ok() && precondition(A::ComposeUp, &[of(3)]).is_err());
+        let missing = postcondition(A::ComposeUp, &[of(1)], &[of(2)]).unwrap_err();
+        assert_eq!(missing, "ui has 2 of 3 containers");
+        assert!(postcondition(A::ComposeUp, &[of(1)], &[of(3)]).is_ok());
     }
 
     #[test]
@@ -247,6 +267,7 @@ mod tests {
             (A::ComposeUp, &[S::Exited, S::Missing]),
             (A::RecreateService, &all[..8]),
             (A::ComposeDown, &all[..7]),
+            (A::ComposeDownVolumes, &all[..8]),
         ] {
             for state in all {
                 let id = if state == S::Missing { "" } else { "a" };

@@ -399,6 +399,19 @@ pub struct ContainerFact {
     /// When it last started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// Of a service that is to have several containers, or none: how many it has, and how many it is to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<ReplicaFact>,
+}
+
+/// How many containers a service has, as the engine lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaFact {
+    /// How many there are, in whatever state.
+    pub found: u32,
+    /// How many its configuration asks for.
+    pub desired: u32,
 }
 
 /// One step of an execution.
@@ -486,6 +499,13 @@ impl Object for ActionRun {
         check.finish()
     }
 
+    /// While its call is under way: whoever looks for a free hand looks here. A job is ended by the removal of its action.
+    fn is_under_way(&self) -> bool {
+        let status = self.status.as_ref().filter(|s| s.phase == ActionPhase::Running && !self.spec.action.targets_job());
+        let last = status.and_then(|s| s.steps.last());
+        last.is_some_and(|step| step.kind == StepKind::Execute && step.finished_at.is_none())
+    }
+
     fn validate_update(&self, old: &Self) -> Vec<Violation> {
         let mut check = Check::new();
         check.that(self.spec == old.spec, "spec", "a change", "no change: an ActionRun's spec is immutable");
@@ -524,5 +544,29 @@ mod tests {
             violations("compose_up", &["redis", "--volumes", "redis"]),
             ["spec.params.services[1]", "spec.params.services[2]"]
         );
+    }
+
+    #[test]
+    fn an_action_is_under_way_while_its_call_is() {
+        let run = |action: &str, phase: &str, finished: bool, kind: &str| -> bool {
+            let mut step = serde_json::json!({"kind": kind, "command": [], "startedAt": "2026-01-01T00:00:00Z"});
+            if finished {
+                step["finishedAt"] = "2026-01-01T00:00:01Z".into();
+            }
+            let run: ActionRun = serde_json::from_value(serde_json::json!({
+                "apiVersion": "wicap.dev/v1alpha1", "kind": "ActionRun", "metadata": {"name": "a"},
+                "spec": {
+                    "stack": "s", "action": action, "target": "ui", "session": "n", "cause": {"kind": "Operator", "summary": "test"},
+                },
+                "status": {"phase": phase, "steps": [step]},
+            }))
+            .unwrap();
+            run.is_under_way()
+        };
+        assert!(run("restart_service", "Running", false, "Execute"));
+        assert!(!run("restart_service", "Running", true, "Execute"));
+        assert!(!run("restart_service", "Running", false, "Verify"));
+        assert!(!run("restart_service", "Failed", false, "Execute"));
+        assert!(!run("run_job", "Running", false, "Execute"), "its removal is what ends it");
     }
 }

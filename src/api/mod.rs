@@ -91,6 +91,12 @@ pub trait Object:
         Vec::new()
     }
 
+    /// Whether something is being done on the ground of it at this moment, so that it must be there for others to see. The garbage collector
+    /// leaves it alone meanwhile.
+    fn is_under_way(&self) -> bool {
+        false
+    }
+
     /// The object's name, or the empty string before it has one.
     fn name(&self) -> &str {
         self.meta().name.as_deref().unwrap_or_default()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{ActionKind, Tier};
 use super::validate::{Check, quoted};
-use super::{Duration, Object, Time, Violation};
+use super::{Duration, Object, Time, Violation, after};
 
 /// An operator's permission to act on one stack, for a time.
 ///
@@ -244,10 +244,13 @@ impl ControlSession {
     pub fn in_force(&self, now: Time) -> bool {
         !self.spec.end
             && self.metadata.deletion_timestamp.is_none()
-            && self
-                .status
-                .as_ref()
-                .is_some_and(|s| s.phase == SessionPhase::Active && s.expires_at.is_some_and(|expires| now < expires))
+            && self.status.as_ref().is_some_and(|s| {
+                // Of a `ttl` that was shortened the controller may not have written yet.
+                let runs_out = s.started_at.map(|started| after(started, self.spec.ttl.to_std()));
+                s.phase == SessionPhase::Active
+                    && s.expires_at.is_some_and(|expires| now < expires)
+                    && runs_out.is_none_or(|end| now < end)
+            })
     }
 }
 
@@ -351,6 +354,19 @@ mod tests {
         assert_eq!(paths(session(|s| s["mode"] = json!("Monitor"))), ["spec"]);
         let ended = session(|s| s["end"] = json!(true));
         assert_eq!(old.validate_update(&ended)[0].path, "spec.end");
+    }
+
+    #[test]
+    fn a_ttl_that_was_shortened_holds_before_the_controller_has_written_so() {
+        let mut s = session(|s| s["ttl"] = json!("10s"));
+        let at = |second| Time::from_second(second).unwrap();
+        s.status = Some(ControlSessionStatus {
+            phase: SessionPhase::Active,
+            started_at: Some(at(100)),
+            expires_at: Some(at(3700)),
+            ..ControlSessionStatus::default()
+        });
+        assert!(s.in_force(at(109)) && !s.in_force(at(110)));
     }
 
     #[test]

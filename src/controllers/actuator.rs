@@ -151,7 +151,11 @@ impl Actuator {
                 Claimed::Wait => return Ok(Action::requeue(LOOK_AGAIN)),
                 Claimed::NotOurs => {}
             },
-            ActionPhase::Running => self.take_over(run).await?,
+            ActionPhase::Running => {
+                if let Some(until) = self.take_over(run).await? {
+                    return Ok(Action::requeue(elapsed(self.context.store.clock().now(), until)));
+                }
+            }
             // Its end may have been the last that another process did.
             _ => self.clean_up(run, run.status.as_ref()).await,
         }
@@ -161,7 +165,7 @@ impl Actuator {
     async fn claim(&self, run: &ActionRun) -> Result<Claimed, claim::Error> {
         let look = async |stack: &WicapStack, run: &ActionRun| {
             let deed = Deed::from(run);
-            let before = self.actor.facts(&stack.spec, deed).await?;
+            let before = self.actor.facts_of(stack, deed).await?;
             let command = match precondition(deed.action, &before) {
                 Ok(()) => Ok(self.actor.command(&stack.spec, deed, &before)?),
                 Err(why) => Err(why),
@@ -283,7 +287,7 @@ impl Actuator {
         if claimed_at.is_some_and(|at| elapsed(at, self.context.store.clock().now()) > CLAIM_HOLDS) {
             // The machine slept. What was permitted then may not be now, and a successor may have judged the action.
             tracing::warn!(name = run.name(), "the claim is too old to act on");
-            return self.take_over(&run).await;
+            return self.take_over(&run).await.map(|_| ());
         }
         let spec = &run.spec;
         if let Some(why) = self.stop_of(stack.name()) {
@@ -330,22 +334,31 @@ impl Actuator {
         }
     }
 
-    /// Goes on with an action that a process, this one or another, left between claim and result.
-    async fn take_over(&self, run: &ActionRun) -> Result<(), ReconcileError> {
+    /// Goes on with an action that a process, this one or another, left between claim and result. Returns until when nothing can be said
+    /// of it.
+    async fn take_over(&self, run: &ActionRun) -> Result<Option<Time>, ReconcileError> {
         let api = self.context.store.api::<ActionRun>();
         let mut run = api.get(run.name()).await?;
         let mut status = run.status.clone().unwrap_or_default();
         if status.phase != ActionPhase::Running {
             // It has ended, and what told us that it has not was late.
-            return Ok(());
+            return Ok(None);
         }
+        let (now, timeout) = (self.context.store.clock().now(), time_limit(&run, &[]));
+        // The call may have been made at the last moment and run its whole time; its effect is waited for as if it had been. No longer than
+        // that, even where the clock was set back since.
+        let begun = status.started_at.unwrap_or(now);
+        let left = elapsed(now, after(begun, timeout * 2)).min(timeout * 2);
         let Some(stack) = self.context.store.api::<WicapStack>().get_opt(&run.spec.stack).await? else {
+            // Which host it ran on is not known any more: it may go on there, under the eyes of whoever claimed it.
+            if !left.is_zero() && run.is_under_way() {
+                return Ok(Some(after(now, left)));
+            }
             status.message = Some("its stack was deleted while it was under way; the outcome is not known".to_owned());
-            let now = self.context.store.clock().now();
-            return self.finish(&run, status, ActionPhase::Interrupted, now).await;
+            return self.finish(&run, status, ActionPhase::Interrupted, now).await.map(|()| None);
         };
         if stack.spec.host != self.context.host {
-            return Ok(());
+            return Ok(None);
         }
         let ours = Claim { holder: self.context.identity.clone(), token: self.fence.token };
         let from = status.claim.clone();
@@ -355,20 +368,17 @@ impl Actuator {
             run.status = Some(status.clone());
             run = api.replace_status(&run, Some(&self.fence)).await?;
         }
-        let timeout = time_limit(&run, &[]);
-        // The call may have been made at the last moment and run its whole time; its effect is waited for as if it had been.
-        let begun = status.started_at.unwrap_or_else(|| self.context.store.clock().now());
-        let left = elapsed(self.context.store.clock().now(), after(begun, timeout * 2));
         let verification = match self.verify(&run, &stack, left, false).await {
             Ok(verification) => verification,
             Err(Overtaken::By(why)) => {
-                return self.interrupt(&run, "it may have been executed, and was taken over", &why).await;
+                return self.interrupt(&run, "it may have been executed, and was taken over", &why).await.map(|()| None);
             }
-            Err(Overtaken::ByOurEnd) => return Ok(()),
+            Err(Overtaken::ByOurEnd) => return Ok(None),
         };
         let holder = from.map_or_else(|| "nobody".to_owned(), |c| c.holder);
         self.conclude(&run, verification, Some(format!("claimed by {holder}, taken over by {}", self.context.identity)))
             .await
+            .map(|()| None)
     }
 
     async fn conclude(
@@ -408,7 +418,15 @@ impl Actuator {
         ended.status = Some(status);
         let written = self.context.store.api().replace_status(&ended, Some(&self.fence)).await;
         // What was deleted meanwhile leaves nothing either.
-        if matches!(written, Ok(_) | Err(store::Error::NotFound { .. })) {
+        let gone = match &written {
+            Ok(_) | Err(store::Error::NotFound { .. }) => true,
+            Err(store::Error::Conflict { .. }) => {
+                let uid = &run.metadata.uid;
+                self.context.store.api::<ActionRun>().get_opt(run.name()).await?.is_none_or(|now| now.metadata.uid != *uid)
+            }
+            Err(_) => false,
+        };
+        if gone {
             self.clean_up(run, ended.status.as_ref()).await;
         }
         written?;

@@ -99,7 +99,7 @@ async fn sweep_kind<K: Object>(store: &Store, fence: &Fence) -> Result<(), Error
         let name = object.name();
         let outcome = if object.meta().deletion_timestamp.is_some() {
             api.remove_finalized(name, fence).await.map(|_| ())
-        } else if is_orphan(store, &object).await? {
+        } else if !object.is_under_way() && is_orphan(store, &object).await? {
             tracing::info!(kind = %K::kind(&()), name, "its owner is gone; deleting it");
             let params = DeleteParams { uid: object.meta().uid.clone(), resource_version: None };
             api.delete_fenced(name, &params, fence).await.map(|_| ())

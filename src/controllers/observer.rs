@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::api::action::ActionRun;
-use crate::api::stack::{HEARTBEAT, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};
+use crate::api::stack::{HEARTBEAT, Logs, ProbeStatus, ServiceState, WicapStack, WicapStackStatus};
 use crate::api::{Object, Time, condition, elapsed, reason};
 use crate::observe::compose::ConfigCache;
 use crate::observe::engine::{Container, Engine, EngineError, Look, Surroundings};
@@ -202,8 +202,10 @@ struct Watched {
     /// When every container was inspected last, and how many gaps there had been by then. None: not since a look has failed.
     looked: Option<(Instant, u64)>,
     wakes: AbortHandle,
-    /// Of the spec that the probes and the configuration are of.
+    /// Of the spec that was looked at last.
     generation: Option<i64>,
+    /// What the probes read logs by, and the project that the look is at: neither is taken over when it changes.
+    kept_for: (Logs, String),
 }
 
 impl Drop for Watched {
@@ -336,15 +338,21 @@ impl Observer {
         }
     }
 
-    /// What is kept of the stack, begun anew when the stack's spec changed.
+    /// What is kept of the stack. A change of its spec makes every container be looked at anew; what a probe has found out stays as long as
+    /// the probe does.
     async fn watched(&self, stack: &WicapStack) -> Arc<Mutex<Watched>> {
         let uid = stack.metadata.uid.clone().unwrap_or_default();
         let generation = stack.metadata.generation;
+        let kept_for = (stack.spec.logs.clone(), stack.spec.compose.project.clone());
         let mut all = self.watched.lock().await;
-        if let Some(watched) = all.get(&uid)
-            && watched.lock().await.generation == generation
-        {
-            return Arc::clone(watched);
+        if let Some(watched) = all.get(&uid) {
+            let mut kept = watched.lock().await;
+            if kept.generation != generation && kept.kept_for == kept_for {
+                (kept.generation, kept.looked) = (generation, None);
+            }
+            if kept.generation == generation {
+                return Arc::clone(watched);
+            }
         }
         let wake = Arc::new(Notify::new());
         let (waker, object, woken) = (self.woken.waker.clone(), ObjectRef::from_obj(stack), Arc::clone(&wake));
@@ -372,6 +380,7 @@ impl Observer {
             ),
             wakes: wakes.abort_handle(),
             generation,
+            kept_for,
         }));
         all.insert(uid, Arc::clone(&watched));
         watched

@@ -57,12 +57,16 @@ pub fn observe(stack: &WicapStack, seen: &Seen<'_>, now: Time) -> WicapStackStat
         .map(|spec| {
             let old = status.service(&spec.name);
             let mut new = match seen.containers {
-                Ok(containers) => {
-                    let mut new = service(spec, desired, containers, seen, old, now);
-                    let spokesman = spokesman(&spec.name, desired, containers);
-                    new.starts = starts::starts(old, spokesman, containers, status.observed_at, now);
-                    new
-                }
+                Ok(containers) => match spokesman(&spec.name, desired, containers) {
+                    Some(silent) if silent.status == ContainerState::Unanswered => {
+                        unasked(spec, old, &format!("nothing is known of the container {}", silent.name))
+                    }
+                    spokesman => {
+                        let mut new = service(spec, desired, containers, seen, old, now);
+                        new.starts = starts::starts(old, spokesman, containers, status.observed_at, now);
+                        new
+                    }
+                },
                 Err(why) => unasked(spec, old, why),
             };
             new.since = match old {
@@ -70,7 +74,7 @@ pub fn observe(stack: &WicapStack, seen: &Seen<'_>, now: Time) -> WicapStackStat
                 _ if new.state == ServiceState::Exited => Some(new.finished_at.map_or(now, |ended| ended.min(now))),
                 _ => Some(now),
             };
-            new.depends_on = depends_on(spec, seen.config);
+            new.depends_on = depends_on(spec, seen.config, old);
             new.probes = probes(spec, seen);
             new
         })
@@ -135,6 +139,7 @@ pub fn engine_state(container: &Container) -> ServiceState {
         // Before health: the engine calls a paused container unhealthy once its check times out.
         ContainerState::Paused => ServiceState::Paused,
         ContainerState::Restarting => ServiceState::Restarting,
+        ContainerState::Unanswered => ServiceState::Unknown,
         ContainerState::Running => match container.health {
             Some(Health::Unhealthy) => ServiceState::Unhealthy,
             Some(Health::Starting) => ServiceState::Starting,
@@ -300,10 +305,18 @@ fn probes(spec: &ServiceSpec, seen: &Seen<'_>) -> Vec<ProbeStatus> {
 }
 
 /// The spec's dependencies, and after them the compose file's.
-fn depends_on(spec: &ServiceSpec, config: Option<&BTreeMap<String, ComposeService>>) -> Vec<String> {
+fn depends_on(
+    spec: &ServiceSpec,
+    config: Option<&BTreeMap<String, ComposeService>>,
+    old: Option<&ServiceStatus>,
+) -> Vec<String> {
     let mut all = spec.depends_on.clone();
-    let more = config.and_then(|c| c.get(&spec.name)).map_or(&[][..], |s| &s.depends_on);
-    for name in more {
+    let more = match config {
+        Some(config) => config.get(&spec.name).map(|service| &service.depends_on),
+        // A configuration that cannot be read now makes nobody independent.
+        None => old.map(|old| &old.depends_on),
+    };
+    for name in more.into_iter().flatten() {
         if !all.contains(name) {
             all.push(name.clone());
         }

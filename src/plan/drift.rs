@@ -142,6 +142,8 @@ pub(super) fn kind_now(spec: &WicapStackSpec, service: &ServiceStatus) -> Option
     match (spec.desired_state, service.state) {
         (DesiredState::Running, S::Exited | S::Dead) => Some(DriftKind::NotRunning),
         (DesiredState::Running, S::Missing) => Some(DriftKind::Missing),
+        // Nobody reaches it, and no start of it changes that.
+        (DesiredState::Running, S::Unhealthy) if !service.missing_networks.is_empty() => Some(DriftKind::Detached),
         (DesiredState::Running, S::Unhealthy) => Some(DriftKind::Unhealthy),
         (DesiredState::Running, S::Paused) => Some(DriftKind::Paused),
         (DesiredState::Running, S::Restarting) => Some(DriftKind::Restarting),

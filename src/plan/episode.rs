@@ -46,12 +46,14 @@ pub(super) struct Seen<'a> {
     pub(super) acknowledged: &'a dyn Fn(&str) -> bool,
     /// Whether the service is under maintenance: its entry stays as it is.
     pub(super) claimed: &'a dyn Fn(&str) -> bool,
+    /// Whether the action of that name was only said, and may be done now.
+    pub(super) shadowed: &'a dyn Fn(&str) -> bool,
     pub(super) now: Time,
 }
 
 /// Brings the stored recovery states up to now.
 pub(super) fn track(seen: &Seen<'_>) -> Tracked {
-    let Seen { stack, status, drift, acknowledged, claimed, now } = *seen;
+    let Seen { stack, status, drift, acknowledged, claimed, shadowed, now } = *seen;
     let mut out = Tracked { recovery: Vec::new(), recovered: Vec::new(), resets: Vec::new() };
     let stored = |service: &str| status.recovery.iter().find(|r| r.service == service).cloned();
     let in_drift =
@@ -93,6 +95,9 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
             begin_anew(&mut entry);
             entry.acknowledged_at = Some(now);
         }
+        if entry.last_action.as_deref().is_some_and(shadowed) {
+            begin_anew(&mut entry);
+        }
         let kind = drift.iter().find(|d| d.service == spec.name).map(|d| d.kind).filter(|_| drifts);
         if entry.escalated_at.is_some() && kind.is_some_and(|kind| !entry.exhausted.contains(&kind)) {
             let exhausted = std::mem::take(&mut entry.exhausted);
@@ -129,6 +134,8 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
         out.recovery.push(entry);
     }
 
+    begin_dependents_anew(stack, status, drift, &mut out);
+
     let mut others: Vec<_> = status
         .recovery
         .iter()
@@ -141,6 +148,21 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
         entry.episode = entry.episode.max(1);
     }
     out
+}
+
+/// Gives those that were given up for want of another a fresh ladder when that one is well again for good: once for each stable spell of
+/// it, so that a troubled spell stays bounded.
+fn begin_dependents_anew(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drift], out: &mut Tracked) {
+    let Tracked { recovery, recovered, .. } = out;
+    for entry in recovery.iter_mut().filter(|entry| entry.service != WHOLE_STACK) {
+        let kind = drift.iter().find(|d| d.service == entry.service).map(|d| d.kind);
+        let given_up = kind.is_some_and(|kind| entry.escalated_at.is_some() || entry.exhausted.contains(&kind));
+        let of_spec = stack.spec.service(&entry.service).map(|s| s.depends_on.as_slice()).unwrap_or_default();
+        let observed = status.service(&entry.service).map(|s| s.depends_on.as_slice()).unwrap_or_default();
+        if given_up && of_spec.iter().chain(observed).any(|dependency| recovered.contains(dependency)) {
+            begin_anew(entry);
+        }
+    }
 }
 
 /// Counts an observation that found the service in drift, unless it is the one that was counted last, or of the same moment.
@@ -216,7 +238,8 @@ mod tests {
         status.observed_at = Some(at(now));
         let drift = detect(s, at(now));
         let (status, no) = (s.status.as_ref().unwrap(), &|_: &str| false);
-        let out = track(&Seen { stack: s, status, drift: &drift, acknowledged: no, claimed: no, now: at(now) });
+        let out =
+            track(&Seen { stack: s, status, drift: &drift, acknowledged: no, claimed: no, shadowed: no, now: at(now) });
         let status = s.status.as_mut().unwrap();
         (status.drift, status.recovery) = (drift, out.recovery.clone());
         out

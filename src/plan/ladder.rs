@@ -76,14 +76,16 @@ impl Rung<'_> {
 #[must_use]
 pub fn next<'a>(recovery: &'a Recovery, kind: DriftKind, state: &RecoveryState) -> Option<Rung<'a>> {
     let (step, attempts, rollback) = (state.step, state.attempts, state.rollback);
-    let fixed = |action, step, attempt| {
-        (state.total < FIXED_ATTEMPTS).then_some(Rung { action, step, attempt, declared: None, rollback })
+    let fixed = |made, action, step, attempt| {
+        (made < FIXED_ATTEMPTS).then_some(Rung { action, step, attempt, declared: None, rollback })
     };
     match kind {
-        DriftKind::ShouldBeStopped => fixed(ActionKind::StopService, 0, state.total + 1),
+        DriftKind::ShouldBeStopped => fixed(state.total, ActionKind::StopService, 0, state.total + 1),
         // Leaves the position on the declared ladder as it is, which a container that fails after being created anew still
-        // needs; the total bounds both together.
-        DriftKind::ConfigDrift | DriftKind::ImageDrift => fixed(ActionKind::RecreateService, step, attempts),
+        // needs; what was done for another reason is no attempt at this.
+        DriftKind::ConfigDrift | DriftKind::ImageDrift => {
+            fixed(state.recreated, ActionKind::RecreateService, step, attempts)
+        }
         DriftKind::Flapping | DriftKind::Orphans => None,
         _ if rollback => climb(&recovery.rollback, true, kind, step, attempts),
         _ => climb(&recovery.ladder, false, kind, step, attempts).or_else(|| climb(&recovery.rollback, true, kind, 0, 0)),
@@ -151,6 +153,10 @@ pub fn advance(state: &mut RecoveryState, rung: Rung<'_>, name: String, now: Tim
     state.attempts = rung.attempt;
     state.rollback = rung.rollback;
     state.total = state.total.saturating_add(1);
+    // A declared step that creates it anew is one of the ladder.
+    if rung.declared.is_none() && rung.action == ActionKind::RecreateService {
+        state.recreated = state.recreated.saturating_add(1);
+    }
     state.last_action = Some(name);
     state.acted_at = Some(now);
     state.backoff_until = Some(after(now, wait));

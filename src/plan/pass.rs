@@ -11,9 +11,9 @@ use super::incident::{self, Opened};
 use super::ladder::{self, Due, Rung};
 use super::maintenance::{Claim, Claims};
 use super::order::Order;
-use crate::api::action::{ActionKind, ActionRun, ActionRunSpec, Cause, CauseKind, Params};
+use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, Cause, CauseKind, Params};
 use crate::api::incident::Incident;
-use crate::api::session::ControlSession;
+use crate::api::session::{ControlSession, Mode};
 use crate::api::stack::{
     BlockedBy, DesiredState, Drift, DriftKind, Recovery, RecoveryState, ServiceSpec, ServiceState, WicapStackSpec,
     WicapStackStatus,
@@ -89,7 +89,13 @@ impl<'a> Pass<'a> {
         let decisions = decisions.collect();
         drift.retain(|d| d.service.is_empty() || !claimed(&d.service));
         let (acknowledged, claimed) = (&acknowledged, &claimed);
-        let tracked = episode::track(&Seen { stack, status, drift: &drift, acknowledged, claimed, now });
+        let session = session_for(stack.name(), inputs.sessions, now);
+        // What was only said has used up nothing once it may be done.
+        let acts = session.is_some_and(|s| s.spec.mode == Mode::Assist);
+        let shadowed =
+            |name: &str| acts && inputs.actions.iter().any(|a| a.name() == name && phase(a) == ActionPhase::Shadowed);
+        let shadowed = &shadowed;
+        let tracked = episode::track(&Seen { stack, status, drift: &drift, acknowledged, claimed, shadowed, now });
         let news = drift.iter().filter(|d| !status.drift.iter().any(|old| old.service == d.service && old.kind == d.kind));
         let flapping = status.services.iter().filter_map(|s| drift::flaps_until(stack, s, now));
         let times =
@@ -100,7 +106,7 @@ impl<'a> Pass<'a> {
         Self {
             inputs,
             status,
-            session: session_for(stack.name(), inputs.sessions, now),
+            session,
             drift,
             order: Order::new(&stack.spec, status),
             actions: Cow::Borrowed(inputs.actions),
@@ -149,7 +155,7 @@ impl<'a> Pass<'a> {
                 }
             }
             Verdict::Wait(until, planned, why) => {
-                let action = ladder::next(self.recovery_of(&drift.service), drift.kind, &self.state(&drift.service));
+                let action = self.rung(drift, &self.state(&drift.service));
                 self.decide(DecisionKind::Wait, action.map(|rung| rung.action), &drift.service, why, until);
                 self.wait(until, planned);
             }
@@ -181,7 +187,7 @@ impl<'a> Pass<'a> {
             return Verdict::Escalate;
         }
         let recovery = self.spec().recovery(service);
-        let rung = ladder::next(recovery, drift.kind, &state);
+        let rung = self.rung(drift, &state);
         let planned = rung.map(|r| described(r.action, name));
         if let Some(other) = self.rolling_back().filter(|other| *other != name) {
             let waits = format!("waits for the rollback of {other}");
@@ -222,6 +228,46 @@ impl<'a> Pass<'a> {
             return waits(None, why);
         }
         Verdict::Try(rung)
+    }
+
+    /// The next step of the service's ladder, or of its rollback: the smallest that the policies allow. A step that they deny is passed over;
+    /// when they allow none from the first on it is that one, so that it is told what is in the way.
+    fn rung(&self, drift: &Drift, state: &RecoveryState) -> Option<Rung<'a>> {
+        let recovery = self.recovery_of(&drift.service);
+        let first = ladder::next(recovery, drift.kind, state)?;
+        let mut rung = first;
+        while rung.declared.is_some() && !rung.rollback && self.is_refused(&drift.service, rung) {
+            let past = RecoveryState { step: rung.step.saturating_add(1), attempts: 0, ..state.clone() };
+            match ladder::next(recovery, drift.kind, &past) {
+                Some(next) => rung = next,
+                None if state.total == 0 => return Some(first),
+                None => return None,
+            }
+        }
+        Some(rung)
+    }
+
+    /// Whether the policies, or the session's list of actions, are what denies a step.
+    fn is_refused(&self, service: &str, rung: Rung<'_>) -> bool {
+        let decision = authorise(&self.request(service, &rung), &self.facts());
+        decision.trace.iter().find(|v| !v.allowed).is_some_and(|denied| denied.gate == TOOL_POLICY)
+    }
+
+    /// What is asked of the gates for a step.
+    fn request<'r>(&self, service: &'r str, rung: &'r Rung<'_>) -> Request<'r>
+    where
+        'a: 'r,
+    {
+        let target = if rung.action.takes_down() { WHOLE_STACK } else { service };
+        Request {
+            stack: self.inputs.stack,
+            action: rung.action,
+            target,
+            services: rung.services(),
+            session: self.session.map_or("", |s| s.name()),
+            run: None,
+            planning: true,
+        }
     }
 
     /// Why what serves is not disturbed of our own accord now: something is under way, or another critical service does not serve.
@@ -265,7 +311,9 @@ impl<'a> Pass<'a> {
         }
         // What was observed before the action ended may be what it was to mend. However long the next look takes: the observer
         // looks once more when an action has ended, and one that is gone has a successor.
-        let ended = touching().filter_map(|a| a.status.as_ref()?.finished_at).max();
+        // An end that is far ahead is of a clock that was set back since.
+        let sane = |ended: &Time| *ended <= after(now, drift::STALE_AFTER);
+        let ended = touching().filter_map(|a| a.status.as_ref()?.finished_at).filter(sane).max();
         if ended.is_some_and(|ended| self.status.observed_at.is_none_or(|at| at <= ended)) {
             return Some(Verdict::Wait(None, planned, "its last action is over; it is looked at next".to_owned()));
         }
@@ -380,8 +428,8 @@ impl<'a> Pass<'a> {
             return Outcome::Handled;
         }
         let session = self.session.map_or("", |s| s.name());
-        let (action, services) = (rung.action, rung.services());
-        let request = Request { stack, action, target, services, session, run: None, planning: true };
+        let services = rung.services();
+        let request = self.request(service, &rung);
         let facts = self.facts();
         let decision = authorise(&request, &facts);
         if let Some(denied) = decision.trace.iter().find(|v| !v.allowed).cloned() {
@@ -451,9 +499,14 @@ impl<'a> Pass<'a> {
             return self.wait(Some(after(self.inputs.now, Duration::from_millis(1))), None);
         }
         let mut state = self.state(&drift.service);
-        state.escalated_at = Some(self.inputs.now);
-        let kinds = std::mem::take(&mut state.kinds);
-        state.exhausted.extend(kinds.into_iter().chain([drift.kind]));
+        if drift::is_voluntary(drift.kind) {
+            // It runs: when it ends, its ladder is there.
+            state.exhausted.push(drift.kind);
+        } else {
+            state.escalated_at = Some(self.inputs.now);
+            let kinds = std::mem::take(&mut state.kinds);
+            state.exhausted.extend(kinds.into_iter().chain([drift.kind]));
+        }
         state.exhausted.sort_unstable();
         state.exhausted.dedup();
         let opened = incident::open(self.inputs.stack, drift, state.episode.max(1));
@@ -461,7 +514,8 @@ impl<'a> Pass<'a> {
         if !self.inputs.incidents.iter().any(|i| i.name() == opened.name) {
             self.opened.push(opened);
         }
-        let tried = match state.total {
+        let taken = if drift::is_voluntary(drift.kind) { state.recreated } else { state.total };
+        let tried = match taken {
             _ if drift.kind == DriftKind::Flapping => "nothing more is done".to_owned(),
             0 => "its ladder is empty".to_owned(),
             1 => "1 action did not mend it".to_owned(),

@@ -17,7 +17,7 @@ use kube::Resource;
 use super::evidence::Evidence;
 use super::record::What;
 use super::schedule::last_check;
-use crate::api::action::{ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, StepKind};
+use crate::api::action::{ActionKind, ActionPhase, ActionRun, ActionRunSpec, ActionRunStatus, Cause, CauseKind, StepKind};
 use crate::api::session::{ControlSession, SessionPhase};
 use crate::api::soak::{DuringSoak, SoakCheck, SoakPhase, SoakRun, SoakRunSpec, Verdict};
 use crate::api::stack::{Maintenance, ServiceState, ServiceStatus, WicapStack};
@@ -230,8 +230,11 @@ fn act(scene: &Scene<'_>, evidence: &Evidence, phase: SoakPhase) -> Move {
             (_, Some(ActionPhase::Succeeded)) => {}
             // Whether what was brought up serves is for Warmup to see, which has the patience for it.
             (_, Some(ActionPhase::Failed)) if phase == SoakPhase::Startup && status.is_some_and(was_carried_out) => {}
-            // Nothing is there to be taken down: asked for, the action would fail.
-            (None, None) if step.action.takes_down() && is_down(scene.stack, scene.now) => {}
+            // Nothing is there to be taken down: asked for, the action would fail. Volumes may be there when no container is.
+            (None, None)
+                if step.action.takes_down()
+                    && step.action != ActionKind::ComposeDownVolumes
+                    && is_down(scene.stack, scene.now) => {}
             (_, Some(ended)) => {
                 let why = status.and_then(|s| s.message.clone()).map_or(String::new(), |m| format!(": {m}"));
                 return gone_wrong(evidence, phase, ended == ActionPhase::Failed, format!("{what} is {ended:?}{why}"));

@@ -135,6 +135,7 @@ pub struct Proxy {
     pub path: PathBuf,
     open: watch::Sender<bool>,
     trap: Arc<Mutex<Option<Trap>>>,
+    silent: Arc<Mutex<Option<String>>>,
     caught: Arc<Notify>,
     released: Arc<watch::Sender<Fate>>,
     accepting: JoinHandle<()>,
@@ -146,9 +147,11 @@ impl Proxy {
         let listener = UnixListener::bind(&path).unwrap();
         let (open, is_open) = watch::channel(true);
         let trap = Arc::new(Mutex::new(None));
+        let silent = Arc::new(Mutex::new(None));
         let caught = Arc::new(Notify::new());
         let released = Arc::new(watch::channel(Fate::GoesOn).0);
         let (t, c, r) = (Arc::clone(&trap), Arc::clone(&caught), Arc::clone(&released));
+        let s = Arc::clone(&silent);
         let accepting = tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else { return };
@@ -156,7 +159,7 @@ impl Proxy {
                     continue;
                 }
                 let mut cut = is_open.clone();
-                let serve = serve(client, Arc::clone(&t), Arc::clone(&c), Arc::clone(&r));
+                let serve = serve(client, Arc::clone(&t), Arc::clone(&s), Arc::clone(&c), Arc::clone(&r));
                 tokio::spawn(async move {
                     tokio::select! {
                         () = serve => {}
@@ -165,7 +168,7 @@ impl Proxy {
                 });
             }
         });
-        Self { path, open, trap, caught, released, accepting }
+        Self { path, open, trap, silent, caught, released, accepting }
     }
 
     pub fn url(&self) -> String {
@@ -175,6 +178,11 @@ impl Proxy {
     /// Breaks every connection and lets none through.
     pub fn cut(&self) {
         self.open.send_replace(false);
+    }
+
+    /// Answers no request any more whose first line contains this; every one again with none.
+    pub fn silence(&self, part: Option<&str>) {
+        *self.silent.lock().unwrap() = part.map(str::to_owned);
     }
 
     /// Lets connections through again.
@@ -218,7 +226,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(client: UnixStream, trap: Arc<Mutex<Option<Trap>>>, caught: Arc<Notify>, released: Arc<watch::Sender<Fate>>) {
+async fn serve(
+    client: UnixStream,
+    trap: Arc<Mutex<Option<Trap>>>,
+    silent: Arc<Mutex<Option<String>>>,
+    caught: Arc<Notify>,
+    released: Arc<watch::Sender<Fate>>,
+) {
     let Ok(engine) = UnixStream::connect(ENGINE).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_engine, mut to_engine) = engine.into_split();
@@ -229,6 +243,9 @@ async fn serve(client: UnixStream, trap: Arc<Mutex<Option<Trap>>>, caught: Arc<N
         loop {
             let Ok(n @ 1..) = from_client.read(&mut buffer).await else { return };
             let head = String::from_utf8_lossy(&buffer[..n.min(512)]).lines().next().unwrap_or_default().to_owned();
+            if silent.lock().unwrap().as_ref().is_some_and(|part| head.contains(part.as_str())) {
+                return std::future::pending().await;
+            }
             let sprung = {
                 let mut set = trap.lock().unwrap();
                 let fits = set.as_ref().is_some_and(|t| t.line.iter().all(|part| head.contains(part.as_str())));

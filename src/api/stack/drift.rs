@@ -69,6 +69,9 @@ pub struct RecoveryState {
     /// Actions taken in this episode.
     #[serde(default)]
     pub total: u32,
+    /// How often it was created anew in this episode because its configuration or its image had changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recreated: u32,
     /// Observations in a row that found the service in drift. Counted where its ladder counts them, until a person is called.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub observations: u32,

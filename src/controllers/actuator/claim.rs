@@ -226,6 +226,10 @@ impl Claims {
             used.status.get_or_insert_default().uses += 1;
             transaction = transaction.spec_unchanged(elevation)?.put_status(&used)?;
         }
+        if world.approval.is_none() {
+            // A no that came meanwhile is one.
+            transaction = transaction.absent::<Approval>(run.name());
+        }
         if let Some(approval) = &judged.approval {
             let mut used = approval.clone();
             used.status.get_or_insert_default().used = true;

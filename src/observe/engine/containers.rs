@@ -4,17 +4,21 @@
 //! more. Its list does not wait. So what nothing has happened to is not inspected again.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::inspect::{Container, ContainerState, container, secrets, state_of};
-use super::{Engine, EngineError, ONE_OFF, PROJECT, READ_TIMEOUT, SERVICE};
+use super::{CONFIG_HASH, Engine, EngineError, NUMBER, ONE_OFF, PROJECT, READ_TIMEOUT, SERVICE};
 use crate::audit::redact::known::{self, Owner};
 
 /// Inspections at once. The engine serves each from memory; more would only make it queue them.
 const PARALLEL: usize = 8;
+
+/// How long a container that the engine did not answer for is asked for again: what is well is answered within a tenth of it.
+const STILL_SILENT: Duration = Duration::from_millis(500);
 
 /// What was seen of a project's containers.
 #[derive(Clone, Debug, Default)]
@@ -37,15 +41,47 @@ fn sort(containers: &mut [Container]) {
 #[derive(Clone, Debug)]
 struct Inspected {
     container: Container,
+    /// What the engine's list said of it.
+    listed: Option<ContainerState>,
     /// Of its environment.
     secrets: Vec<String>,
 }
 
 /// A container, as the engine lists it.
+#[derive(Clone, Debug)]
 struct Listed {
     id: String,
+    name: String,
+    image: String,
     service: String,
+    number: u32,
+    config_hash: Option<String>,
     status: Option<ContainerState>,
+}
+
+impl Listed {
+    /// The container, of which the engine says no more than that it is there.
+    fn unanswered(self) -> Inspected {
+        let listed = self.status;
+        let container = Container {
+            service: self.service,
+            id: self.id,
+            name: self.name,
+            image: self.image,
+            image_id: None,
+            networks: Vec::new(),
+            config_hash: self.config_hash,
+            status: ContainerState::Unanswered,
+            health: None,
+            restart_count: 0,
+            started_at: None,
+            finished_at: None,
+            exit_code: None,
+            oom_killed: false,
+            number: self.number,
+        };
+        Inspected { container, listed, secrets: Vec::new() }
+    }
 }
 
 fn listed(found: ContainerSummary) -> Option<Listed> {
@@ -54,10 +90,15 @@ fn listed(found: ContainerSummary) -> Option<Listed> {
         return None;
     }
     let service = labels.get(SERVICE).cloned().unwrap_or_default();
+    let number = labels.get(NUMBER).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let config_hash = labels.get(CONFIG_HASH).cloned();
+    let name = found.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
+    let name = name.trim_start_matches('/').to_owned();
+    let image = found.image.unwrap_or_default();
     // The same words, in another enumeration.
     let word = found.state.as_ref().map(ContainerSummaryStateEnum::to_string);
     let status = word.and_then(|word| word.parse::<ContainerStateStatusEnum>().ok()).and_then(state_of);
-    Some(Listed { id: found.id?, service, status })
+    Some(Listed { id: found.id?, name, image, service, number, config_hash, status })
 }
 
 impl Engine {
@@ -82,9 +123,13 @@ impl Engine {
     /// As [`Engine::containers`].
     pub async fn containers_of(&self, project: &str, services: &[&str]) -> Result<Vec<Container>, EngineError> {
         let listed = self.list(project).await?;
-        let wanted = listed.into_iter().filter(|c| services.contains(&c.service.as_str())).map(|c| c.id).collect();
-        let (mut found, secrets): (Vec<_>, Vec<_>) =
-            self.inspect(wanted).await?.into_iter().map(|i| (i.container, i.secrets)).unzip();
+        let wanted = listed.into_iter().filter(|c| services.contains(&c.service.as_str())).collect();
+        let found = self.inspect(wanted, |_| READ_TIMEOUT).await?;
+        // Whoever acts on a container has to know it.
+        if found.iter().any(|i| i.container.status == ContainerState::Unanswered) {
+            return Err(EngineError::Timeout { after: READ_TIMEOUT });
+        }
+        let (mut found, secrets): (Vec<_>, Vec<_>) = found.into_iter().map(|i| (i.container, i.secrets)).unzip();
         known::learn_more(Owner::Containers(project.to_owned()), secrets.concat());
         sort(&mut found);
         Ok(found)
@@ -97,10 +142,16 @@ impl Engine {
     /// As [`Engine::containers`]; the look is as it was then.
     pub async fn look(&self, project: &str, look: &mut Look, anew: impl Fn(&str) -> bool) -> Result<(), EngineError> {
         let listed = self.list(project).await?;
-        let known = |l: &Listed| look.0.iter().find(|i| i.container.id == l.id && Some(i.container.status) == l.status);
+        let is_unanswered = |i: &Inspected| i.container.status == ContainerState::Unanswered;
+        let same = |i: &Inspected, l: &Listed| {
+            i.container.id == l.id && (Some(i.container.status) == l.status || (is_unanswered(i) && i.listed == l.status))
+        };
+        let known = |l: &Listed| look.0.iter().find(|i| same(i, l));
         let (kept, wanted): (Vec<_>, Vec<_>) = listed.into_iter().partition(|l| !anew(&l.id) && known(l).is_some());
         let kept: Vec<Inspected> = kept.iter().filter_map(|l| known(l).cloned()).collect();
-        let found = self.inspect(wanted.into_iter().map(|l| l.id).collect()).await?;
+        // The others are not to wait for it each time.
+        let silent = |l: &Listed| look.0.iter().any(|i| i.container.id == l.id && is_unanswered(i));
+        let found = self.inspect(wanted, |l| if silent(l) { STILL_SILENT } else { READ_TIMEOUT }).await?;
         look.0 = kept.into_iter().chain(found).collect();
         let secrets = look.0.iter().flat_map(|i| i.secrets.iter().cloned()).collect();
         known::learn(Owner::Containers(project.to_owned()), secrets);
@@ -115,18 +166,28 @@ impl Engine {
         Ok(found.into_iter().filter_map(listed).collect())
     }
 
-    /// One that has vanished since it was listed is left out.
-    async fn inspect(&self, ids: Vec<String>) -> Result<Vec<Inspected>, EngineError> {
+    /// One that has vanished since it was listed is left out. One that the engine does not answer for within its time, or cannot, is
+    /// unanswered: a container that the engine has lost hold of must not hide the others.
+    async fn inspect(
+        &self,
+        wanted: Vec<Listed>,
+        limit: impl Fn(&Listed) -> Duration,
+    ) -> Result<Vec<Inspected>, EngineError> {
         let client = self.client().await?;
-        stream::iter(ids)
-            .map(|id| {
+        let wanted: Vec<(Listed, Duration)> = wanted.into_iter().map(|l| (l.clone(), limit(&l))).collect();
+        stream::iter(wanted)
+            .map(|(listed, limit)| {
                 let client = &client;
                 async move {
-                    match self.within(READ_TIMEOUT, client.inspect_container(&id, None)).await {
+                    match self.within(limit, client.inspect_container(&listed.id, None)).await {
                         Err(EngineError::Refused { status: 404, .. }) => Ok(None),
+                        Err(error @ (EngineError::Timeout { .. } | EngineError::Failed { .. })) => {
+                            tracing::debug!(container = listed.name, %error, "the engine does not answer for a container");
+                            Ok(Some(listed.unanswered()))
+                        }
                         other => other.map(|inspected| {
                             let secrets = secrets(&inspected);
-                            container(inspected).map(|container| Inspected { container, secrets })
+                            container(inspected).map(|container| Inspected { container, listed: listed.status, secrets })
                         }),
                     }
                 }

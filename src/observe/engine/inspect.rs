@@ -59,6 +59,8 @@ pub enum ContainerState {
     Exited,
     /// It could not be removed.
     Dead,
+    /// The engine lists it, and does not answer for it. Nothing else is known of it.
+    Unanswered,
 }
 
 /// The secrets of a container's environment.

@@ -255,3 +255,88 @@ fn a_rollback_that_stops_a_service_is_not_taken_for_a_stopped_stack() {
     let plan = w.step(60_000, ActionPhase::Failed);
     assert_eq!((asked(&plan), plan.recovery[0].episode), (vec!["stop_service ui".to_owned()], 2));
 }
+
+#[test]
+fn what_was_given_up_for_want_of_another_is_tried_anew_once_that_one_is_well_for_good() {
+    let mut w = World::with(&[("redis", S::Exited), ("ui", S::Exited)], |w| {
+        let recovery = &mut w.stack.spec.defaults.recovery;
+        recovery.ladder = vec![LadderStep::new(ActionKind::RestartService, 1)];
+        (recovery.hold_off, recovery.backoff) = (seconds(0), Backoff { initial: seconds(0), max: seconds(0) });
+        recovery.reset_after = seconds(60);
+        w.stack.spec.services[1].depends_on = vec!["redis".into()];
+    });
+    let mut see = |redis: S, now: i64| {
+        let seen = service(&mut w.stack, "redis");
+        (seen.state, seen.since) = (redis, Some(at(now)).filter(|_| seen.state != redis).or(seen.since));
+        let plan = w.step(now, ActionPhase::Failed);
+        (asked(&plan).join(","), plan.escalated.join(","))
+    };
+    assert_eq!(see(S::Exited, 1000), ("restart_service redis".to_owned(), String::new()));
+    // It comes and goes, and whoever needs it is tried meanwhile.
+    assert_eq!(see(S::Running, 3000), ("restart_service ui".to_owned(), String::new()));
+    assert_eq!(see(S::Running, 5000), (String::new(), "ui".to_owned()));
+    assert_eq!(see(S::Running, 62_000), (String::new(), "ui".to_owned()));
+    assert_eq!(see(S::Running, 63_000), ("restart_service ui".to_owned(), String::new()), "redis is well for good");
+    assert_eq!(see(S::Running, 65_000), (String::new(), "ui".to_owned()));
+    assert_eq!(see(S::Running, 3_600_000), (String::new(), "ui".to_owned()), "once");
+}
+
+#[test]
+fn a_step_that_no_policy_allows_is_passed_over_and_a_person_is_called_when_none_is_left() {
+    let mut w = World::new(&[("ui", S::Exited)]);
+    let recovery = &mut w.stack.spec.defaults.recovery;
+    (recovery.hold_off, recovery.backoff) = (seconds(0), Backoff { initial: seconds(0), max: seconds(0) });
+    recovery.ladder =
+        [ActionKind::StartService, ActionKind::RestartService, ActionKind::ComposeUp, ActionKind::RecreateService]
+            .map(|action| LadderStep::new(action, 1))
+            .to_vec();
+    w.sessions[0].spec.allowed_actions = vec![ActionKind::RestartService, ActionKind::RecreateService];
+    assert_eq!(asked(&w.step(1000, ActionPhase::Failed)), ["restart_service ui"]);
+    assert_eq!(asked(&w.step(3000, ActionPhase::Failed)), ["recreate_service ui"]);
+    assert_eq!(w.step(5000, ActionPhase::Failed).escalated, ["ui"]);
+    let mut w = World::new(&[("ui", S::Exited)]);
+    w.sessions[0].spec.allowed_actions = vec![ActionKind::StopService];
+    let plan = w.step(5000, ActionPhase::Failed);
+    assert_eq!((plan.escalated.len(), plan.planned_action.as_deref()), (0, Some("start_service ui")));
+    assert_eq!(plan.blocked_by.map(|by| by.gate), Some("toolPolicy".to_owned()));
+}
+
+#[test]
+fn what_was_only_said_has_used_up_nothing() {
+    let mut w = short(S::Exited);
+    w.sessions[0].spec.mode = Mode::Shadow;
+    assert_eq!(asked(&w.step(1000, ActionPhase::Shadowed)), ["restart_service ui"]);
+    assert_eq!(w.step(3000, ActionPhase::Shadowed).escalated, ["ui"]);
+    w.sessions[0].spec.mode = Mode::Assist;
+    assert_eq!(asked(&w.step(5000, ActionPhase::Failed)), ["restart_service ui"]);
+    assert_eq!(w.step(7000, ActionPhase::Failed).escalated, ["ui"]);
+    assert_eq!(asked(&w.step(9000, ActionPhase::Failed)), Vec::<String>::new());
+}
+
+#[test]
+fn a_change_of_the_configuration_is_tried_whatever_was_done_before_and_its_failure_keeps_nobody_down() {
+    let mut w = short(S::Exited);
+    w.stack.spec.defaults.recovery.ladder = vec![LadderStep::new(ActionKind::RestartService, 5)];
+    w.stack.spec.defaults.recovery.on_config_drift = OnConfigDrift::Recreate;
+    let mut now = 1000;
+    let mut see = |state: S, drifted: bool| {
+        let ui = service(&mut w.stack, "ui");
+        (ui.state, ui.config_drift) = (state, Some(drifted));
+        now += 2000;
+        let plan = w.step(now, ActionPhase::Failed);
+        (asked(&plan).join(","), plan.escalated.join(","))
+    };
+    let (restart, recreate) = ("restart_service ui".to_owned(), "recreate_service ui".to_owned());
+    for _ in 0..3 {
+        assert_eq!(see(S::Exited, false), (restart.clone(), String::new()));
+    }
+    for _ in 0..3 {
+        assert_eq!(see(S::Running, true), (recreate.clone(), String::new()));
+    }
+    assert_eq!(see(S::Running, true), (String::new(), "ui".to_owned()));
+    assert_eq!(see(S::Running, true), (String::new(), "ui".to_owned()));
+    assert_eq!(see(S::Exited, true), (restart.clone(), String::new()), "a crash is another matter");
+    assert_eq!(see(S::Running, true), (String::new(), "ui".to_owned()));
+    assert_eq!(see(S::Exited, true), (restart, String::new()));
+    assert_eq!(see(S::Exited, true), (String::new(), "ui".to_owned()));
+}

@@ -160,3 +160,10 @@ fn orphans_are_told_once_and_left_alone() {
     assert!(plan.notes[0].message().starts_with("stack Orphans since "));
     assert!(w.step(3_600_000, ActionPhase::Failed).notes.is_empty());
 }
+
+#[test]
+fn one_that_fails_its_checks_for_want_of_its_network_is_created_anew_and_not_started_again() {
+    let mut w = World::with(&[("ui", S::Unhealthy)], |w| service(&mut w.stack, "ui").missing_networks = vec!["back".into()]);
+    let plan = w.step(5000, ActionPhase::Failed);
+    assert_eq!((asked(&plan), plan.drift[0].kind), (vec!["recreate_service ui".to_owned()], DriftKind::Detached));
+}
