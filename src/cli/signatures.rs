@@ -185,6 +185,11 @@ impl Reader {
                     if batch < BATCH && begun.elapsed() < AGE {
                         continue;
                     }
+                    // The record that is open may go on.
+                    self.tell(out)?;
+                    out.flush()?;
+                    (batch, begun) = (usize::from(self.folder.pending() > 0), Instant::now());
+                    continue;
                 }
                 Ok(Err(error)) => return Err(Error::No(format!("standard input: {error}"))),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -162,6 +162,8 @@ pub fn spokesman<'a>(service: &str, desired: DesiredState, containers: &'a [Cont
     };
     let rank = |c: &&Container| match desired {
         DesiredState::Running => (-badness(c), c.number),
+        // One of which nothing is known may run.
+        DesiredState::Stopped if engine_state(c) == ServiceState::Unknown => (-1, c.number),
         DesiredState::Stopped => (badness(c), c.number),
     };
     containers.iter().filter(|c| c.service == service).min_by_key(rank)
@@ -339,15 +341,15 @@ fn judge(stack: &WicapStack, seen: &Seen<'_>, status: &mut WicapStackStatus, now
     set(OBSERVED, Status::True, ENGINE_ANSWERS, String::new());
     let desired = stack.spec.desired_state;
     let managed: Vec<_> = stack.spec.services.iter().zip(&status.services).filter(|(spec, _)| spec.managed).collect();
-    let lacking: Vec<_> = managed
-        .iter()
-        .filter(|(spec, seen)| spec.critical && !as_desired(seen.state, desired))
-        .map(|(spec, seen)| format!("{} is {:?}", spec.name, seen.state))
-        .collect();
+    let lacking: Vec<_> = managed.iter().filter(|(spec, seen)| spec.critical && !as_desired(seen.state, desired)).collect();
+    let told =
+        lacking.iter().map(|(spec, seen)| format!("{} is {:?}", spec.name, seen.state)).collect::<Vec<_>>().join(", ");
     if lacking.is_empty() {
         set(AVAILABLE, Status::True, AS_DESIRED, String::new());
+    } else if lacking.iter().all(|(_, seen)| seen.state == ServiceState::Unknown) {
+        set(AVAILABLE, Status::Unknown, ENGINE_SILENT, told);
     } else {
-        set(AVAILABLE, Status::False, NOT_AS_DESIRED, lacking.join(", "));
+        set(AVAILABLE, Status::False, NOT_AS_DESIRED, told);
     }
     let ready = managed.iter().filter(|(_, seen)| as_desired(seen.state, desired)).count();
     status.ready = Some(format!("{ready}/{}", managed.len()));

@@ -100,9 +100,9 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
         }
         let kind = drift.iter().find(|d| d.service == spec.name).map(|d| d.kind).filter(|_| drifts);
         if entry.escalated_at.is_some() && kind.is_some_and(|kind| !entry.exhausted.contains(&kind)) {
-            let exhausted = std::mem::take(&mut entry.exhausted);
+            let (exhausted, retried) = (std::mem::take(&mut entry.exhausted), entry.retried);
             begin_anew(&mut entry);
-            entry.exhausted = exhausted;
+            (entry.exhausted, entry.retried) = (exhausted, retried);
         }
         let observed = status.service(&spec.name).filter(|s| s.state != ServiceState::Unknown);
         if drifts {
@@ -150,17 +150,18 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
     out
 }
 
-/// Gives those that were given up for want of another a fresh ladder when that one is well again for good: once for each stable spell of
-/// it, so that a troubled spell stays bounded.
+/// Gives those that were given up for want of another a fresh ladder when that one is well again for good: once until they have been well
+/// for good themselves, so that a troubled spell stays bounded, also where what mends them is what troubles the other.
 fn begin_dependents_anew(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drift], out: &mut Tracked) {
     let Tracked { recovery, recovered, .. } = out;
-    for entry in recovery.iter_mut().filter(|entry| entry.service != WHOLE_STACK) {
+    for entry in recovery.iter_mut().filter(|entry| entry.service != WHOLE_STACK && !entry.retried) {
         let kind = drift.iter().find(|d| d.service == entry.service).map(|d| d.kind);
         let given_up = kind.is_some_and(|kind| entry.escalated_at.is_some() || entry.exhausted.contains(&kind));
         let of_spec = stack.spec.service(&entry.service).map(|s| s.depends_on.as_slice()).unwrap_or_default();
         let observed = status.service(&entry.service).map(|s| s.depends_on.as_slice()).unwrap_or_default();
         if given_up && of_spec.iter().chain(observed).any(|dependency| recovered.contains(dependency)) {
             begin_anew(entry);
+            entry.retried = true;
         }
     }
 }

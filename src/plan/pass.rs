@@ -230,8 +230,9 @@ impl<'a> Pass<'a> {
         Verdict::Try(rung)
     }
 
-    /// The next step of the service's ladder, or of its rollback: the smallest that the policies allow. A step that they deny is passed over;
-    /// when they allow none from the first on it is that one, so that it is told what is in the way.
+    /// The next step of the service's ladder, or of its rollback: the smallest that the policies allow. A step that they deny is passed over.
+    /// When they allow none of them it is the next one all the same, so that it is told what is in the way; when those that they allow
+    /// have been tried, there is none.
     fn rung(&self, drift: &Drift, state: &RecoveryState) -> Option<Rung<'a>> {
         let recovery = self.recovery_of(&drift.service);
         let first = ladder::next(recovery, drift.kind, state)?;
@@ -239,12 +240,29 @@ impl<'a> Pass<'a> {
         while rung.declared.is_some() && !rung.rollback && self.is_refused(&drift.service, rung) {
             let past = RecoveryState { step: rung.step.saturating_add(1), attempts: 0, ..state.clone() };
             match ladder::next(recovery, drift.kind, &past) {
+                // The rollback comes when the ladder has not helped.
+                Some(next) if next.rollback && state.total == 0 => return Some(first),
                 Some(next) => rung = next,
-                None if state.total == 0 => return Some(first),
-                None => return None,
+                None if state.total > 0 && self.allows_a_step(drift) => return None,
+                None => return Some(first),
             }
         }
         Some(rung)
+    }
+
+    /// Whether the policies allow a step of the service's ladder, tried or not.
+    fn allows_a_step(&self, drift: &Drift) -> bool {
+        let mut past = RecoveryState::default();
+        while let Some(rung) = ladder::next(self.recovery_of(&drift.service), drift.kind, &past) {
+            if rung.declared.is_none() || rung.rollback {
+                return false;
+            }
+            if !self.is_refused(&drift.service, rung) {
+                return true;
+            }
+            past.step = rung.step.saturating_add(1);
+        }
+        false
     }
 
     /// Whether the policies, or the session's list of actions, are what denies a step.

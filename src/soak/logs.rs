@@ -42,7 +42,7 @@ impl Said {
     pub fn values(&self, report: &LogReportStatus) -> BTreeMap<String, f64> {
         let mut counts: BTreeMap<String, (u64, bool)> = BTreeMap::from([(ALL.to_owned(), (report.lines, false))]);
         let by_rule = report.rules.iter().map(|of| (&of.service, &of.rule, of.count, of.first_seen));
-        let by_id = report.signatures.iter().filter(|s| s.rule.is_none() && s.severity >= Severity::Warning);
+        let by_id = report.signatures.iter().filter(|s| s.severity >= Severity::Warning);
         let by_id = by_id.map(|s| (&s.service, &s.id, s.count, s.first_seen));
         for (service, what, lines, first) in by_rule.chain(by_id) {
             let (count, all_born) = counts.entry(format!("{service}/{what}")).or_insert((0, true));

@@ -88,6 +88,10 @@ pub struct RecoveryState {
     /// them; another kind begins another episode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exhausted: Vec<DriftKind>,
+    /// Whether a service that it depends on had become well for good after this one was given up, so that its ladder was begun anew: once
+    /// until this one has been well for its own stable spell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retried: bool,
     /// When an operator last acknowledged an incident of the service. Earlier starts do not count as flapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_at: Option<Time>,

@@ -68,7 +68,8 @@ pub fn is_open(text: &str) -> bool {
     let Some(begin) = text.rfind("-BEGIN ").or_else(|| text.rfind("- BEGIN ")) else { return false };
     let from = begin + text[begin..].find("BEGIN ").map_or(0, |at| at + "BEGIN ".len());
     label(text, from).is_some_and(|(label, body)| {
-        !is_public(label) && !text[body..].contains("----") && body_end(text, body) >= text.trim_end().len()
+        let is_secret = label.contains("PRIVATE") || label.contains("SECRET");
+        is_secret && !text[body..].contains("----") && body_end(text, body) >= text.trim_end().len()
     })
 }
 

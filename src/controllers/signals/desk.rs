@@ -45,6 +45,10 @@ const REPORTS_APART: Duration = Duration::from_secs(5);
 /// How often what is known is saved. What comes after it is read again when this process is killed.
 const SAVE: Duration = Duration::from_secs(30);
 
+/// How long a private key may be printed, and how many bytes of it may come, before what follows is taken for something else.
+const KEY_TIME: Duration = Duration::from_secs(5);
+const KEY_MOST: usize = 64 * 1024;
+
 /// Batches of all followers that wait to be looked at.
 const WAITING: usize = 8;
 
@@ -113,14 +117,15 @@ impl Desk {
             positions: positions.into_iter().map(|p| (p.container.clone(), p)).collect(),
             known,
             reading_since: context.store.clock().now(),
-            in_key: BTreeSet::new(),
+            in_key: BTreeMap::new(),
             followers: HashMap::new(),
             tasks: JoinSet::new(),
             items: items_in,
             dropped: 0,
             unreadable: BTreeMap::new(),
             is_dirty: false,
-            untold: Untold::Nothing,
+            // The minutes of the last report have gone by.
+            untold: if known { Untold::Numbers } else { Untold::Nothing },
             // Nothing yet: the first lines are told at once.
             reported: Time::UNIX_EPOCH,
             saved: Instant::now(),
@@ -186,8 +191,8 @@ struct Work {
     known: bool,
     /// When this desk was opened.
     reading_since: Time,
-    /// Outputs that are in the middle of a private key: its next lines come with the next batch.
-    in_key: BTreeSet<Source>,
+    /// Outputs that are in the middle of a private key, whose next lines come with the next batch: since when, and its bytes so far.
+    in_key: BTreeMap<Source, (Instant, usize)>,
     followers: HashMap<String, Follower>,
     tasks: JoinSet<()>,
     items: mpsc::Sender<Came>,
@@ -244,7 +249,11 @@ impl Work {
                 self.end(&follower.followed, now);
             }
         }
+        let before = self.unreadable.len();
         self.unreadable.retain(|service, _| containers.iter().any(|c| c.service == *service));
+        if self.unreadable.len() < before {
+            self.untold = Untold::News;
+        }
         // Of what was removed while nobody ran, nothing more comes.
         self.positions.retain(|id, _| there.contains(id.as_str()) || self.followers.contains_key(id));
         let is_first = self.followers.is_empty() && !self.known;
@@ -325,6 +334,7 @@ impl Work {
                 self.publish(events::Severity::Warning, reason::LOG_DROPPED, text).await;
             }
             Item::Gap(gap) => {
+                self.in_key.retain(|source, _| source.container != container);
                 tracing::warn!(
                     stack = self.stack.name(),
                     service,
@@ -339,7 +349,7 @@ impl Work {
                 self.unreadable.insert(service, why);
                 self.untold = Untold::News;
             }
-            Item::Ended => {}
+            Item::Ended => self.in_key.retain(|source, _| source.container != container),
         }
     }
 
@@ -348,11 +358,14 @@ impl Work {
         if lines.is_empty() {
             return;
         }
-        let was_open = self.in_key.remove(source);
+        // A key is printed in one go; what goes on for longer, or is longer, is none.
+        let open = self.in_key.remove(source).filter(|(since, bytes)| since.elapsed() < KEY_TIME && *bytes < KEY_MOST);
+        let was_open = open.is_some();
         let opening = was_open.then_some(pem::OPENING);
         let text = opening.into_iter().chain(lines.iter().map(|line| line.text.as_str())).collect::<Vec<_>>().join("\n");
         if pem::is_open(&text) {
-            self.in_key.insert(source.clone());
+            let (since, bytes) = open.unwrap_or_else(|| (Instant::now(), 0));
+            self.in_key.insert(source.clone(), (since, bytes + text.len()));
         }
         let clean = redact_lines(&text);
         for (line, text) in lines.iter().zip(clean.split('\n').skip(usize::from(was_open))) {
@@ -369,6 +382,7 @@ impl Work {
         if self.register.has_changed() {
             self.untold = Untold::News;
         }
+        self.is_dirty |= !over.is_empty();
         self.tell_incidents(&over, now).await;
         self.report(now).await;
         if self.is_dirty && self.saved.elapsed() >= SAVE {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bollard::models::{ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
 
 use super::inspect::{Container, ContainerState, container, secrets, state_of};
 use super::{CONFIG_HASH, Engine, EngineError, NUMBER, ONE_OFF, PROJECT, READ_TIMEOUT, SERVICE};
@@ -19,6 +20,9 @@ const PARALLEL: usize = 8;
 
 /// How long a container that the engine did not answer for is asked for again: what is well is answered within a tenth of it.
 const STILL_SILENT: Duration = Duration::from_millis(500);
+
+/// How long it is asked for in such a hurry before it gets all the time once more: it may only have been slow.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What was seen of a project's containers.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +47,8 @@ struct Inspected {
     container: Container,
     /// What the engine's list said of it.
     listed: Option<ContainerState>,
+    /// When it was asked for in vain with all the time there is.
+    asked: Option<Instant>,
     /// Of its environment.
     secrets: Vec<String>,
 }
@@ -80,7 +86,7 @@ impl Listed {
             oom_killed: false,
             number: self.number,
         };
-        Inspected { container, listed, secrets: Vec::new() }
+        Inspected { container, listed, asked: Some(Instant::now()), secrets: Vec::new() }
     }
 }
 
@@ -150,11 +156,32 @@ impl Engine {
         let (kept, wanted): (Vec<_>, Vec<_>) = listed.into_iter().partition(|l| !anew(&l.id) && known(l).is_some());
         let kept: Vec<Inspected> = kept.iter().filter_map(|l| known(l).cloned()).collect();
         // The others are not to wait for it each time.
-        let silent = |l: &Listed| look.0.iter().any(|i| i.container.id == l.id && is_unanswered(i));
-        let found = self.inspect(wanted, |l| if silent(l) { STILL_SILENT } else { READ_TIMEOUT }).await?;
-        look.0 = kept.into_iter().chain(found).collect();
+        let old = |id: &str| look.0.iter().find(|i| i.container.id == id);
+        let silent =
+            |l: &Listed| old(&l.id).filter(|i| is_unanswered(i)).and_then(|i| i.asked).filter(|at| at.elapsed() < ASK_AGAIN);
+        let found = self.inspect(wanted, |l| if silent(l).is_some() { STILL_SILENT } else { READ_TIMEOUT }).await?;
+        let found = found.into_iter().map(|mut new| {
+            if let Some(old) = old(&new.container.id).filter(|_| is_unanswered(&new)) {
+                // What it was created with stays secret, and what was asked in a hurry does not count.
+                new.secrets.clone_from(&old.secrets);
+                new.asked = old.asked.filter(|at| at.elapsed() < ASK_AGAIN).or(new.asked);
+            }
+            new
+        });
+        let seen: Vec<Inspected> = kept.into_iter().chain(found).collect();
+        // It is not one container that the engine has lost hold of.
+        if !seen.is_empty() && seen.iter().all(is_unanswered) {
+            return Err(EngineError::Timeout { after: READ_TIMEOUT });
+        }
+        look.0 = seen;
         let secrets = look.0.iter().flat_map(|i| i.secrets.iter().cloned()).collect();
-        known::learn(Owner::Containers(project.to_owned()), secrets);
+        let owner = Owner::Containers(project.to_owned());
+        // Of a container that was not answered for, what was learnt before holds.
+        if look.0.iter().any(is_unanswered) {
+            known::learn_more(owner, secrets);
+        } else {
+            known::learn(owner, secrets);
+        }
         Ok(())
     }
 
@@ -187,7 +214,12 @@ impl Engine {
                         }
                         other => other.map(|inspected| {
                             let secrets = secrets(&inspected);
-                            container(inspected).map(|container| Inspected { container, listed: listed.status, secrets })
+                            container(inspected).map(|container| Inspected {
+                                container,
+                                listed: listed.status,
+                                asked: None,
+                                secrets,
+                            })
                         }),
                     }
                 }

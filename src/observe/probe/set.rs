@@ -61,7 +61,16 @@ impl ProbeSet {
         let mut kept = BTreeMap::new();
         for service in spec.services.iter().filter(|s| !s.probes.is_empty()) {
             let runs = |c: &&Container| c.service == service.name && c.status == ContainerState::Running;
-            let Some(container) = containers.iter().filter(runs).min_by_key(|c| c.number) else { continue };
+            let Some(container) = containers.iter().filter(runs).min_by_key(|c| c.number) else {
+                // Of one that the engine does not answer for, what was found out stays until it does.
+                let is_silent = |c: &Container| c.service == service.name && c.status == ContainerState::Unanswered;
+                for probe in service.probes.iter().filter(|_| containers.iter().any(is_silent)) {
+                    let key = (service.name.clone(), probe.name.clone());
+                    let running = self.running.remove(&key).filter(|r| r.probe == *probe);
+                    kept.extend(running.map(|running| (key, running)));
+                }
+                continue;
+            };
             let identity = (container.id.clone(), container.started_at);
             for probe in &service.probes {
                 let key = (service.name.clone(), probe.name.clone());

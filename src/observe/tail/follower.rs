@@ -100,7 +100,8 @@ impl Follower {
             if matches!(end, End::Over) || opened.elapsed() >= READ_TIMEOUT {
                 self.intake.answered();
             }
-            if self.intake.progressed() {
+            // A stream that stood so long was one.
+            if self.intake.progressed() || opened.elapsed() >= READ_TIMEOUT {
                 (self.failures, self.is_told) = (0, false);
             }
             tracing::debug!(container = %self.container, ?end, "the stream of a log ended");

@@ -299,13 +299,20 @@ struct Known {
     last: Time,
 }
 
+impl Known {
+    /// Takes in what was counted elsewhere.
+    fn absorb(&mut self, other: &Self) {
+        self.severity = self.severity.max(other.severity);
+        self.count += other.count;
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+    }
+}
+
 /// Counts one more record of what a rule knows.
 fn know(known: &mut BTreeMap<(String, String), Known>, (service, rule): (&str, &str), severity: Severity, at: Time) {
+    let one = Known { severity, count: 1, first: at, last: at };
     let key = (service.to_owned(), rule.to_owned());
-    let known = known.entry(key).or_insert(Known { severity, count: 0, first: at, last: at });
-    known.severity = known.severity.max(severity);
-    known.count += 1;
-    (known.first, known.last) = (known.first.min(at), known.last.max(at));
+    known.entry(key).and_modify(|known| known.absorb(&one)).or_insert(one);
 }
 
 /// Drops the signatures seen least recently when there are too many.

@@ -196,6 +196,25 @@ fn what_is_read_long_after_it_was_written_is_one_alarm_and_so_is_what_goes_on_af
 }
 
 #[test]
+fn what_an_earlier_version_has_saved_goes_on() {
+    let mut first = register();
+    told(&mut first, &[LOST, UNKNOWN, LOST], 0);
+    first.flush(at(3500));
+    let mut saved = serde_json::to_value(first.save(at(4000))).unwrap();
+    saved.as_object_mut().unwrap().retain(|key, _| key != "at" && key != "known");
+    for alarm in saved["alarms"].as_array_mut().unwrap() {
+        alarm.as_object_mut().unwrap().retain(|key, _| key != "keys" && key != "came");
+    }
+    let rules = compiled(&RuleSet::all(), &[]).unwrap();
+    let mut register = Register::restore(serde_json::from_value(saved).unwrap(), rules, at(5000));
+    told(&mut register, &[UNKNOWN, LOST], 6000);
+    register.flush(at(9000));
+    assert_eq!(shape(&register).iter().map(|(_, _, count)| *count).collect::<Vec<_>>(), [3, 2]);
+    let rules: Vec<(String, u64)> = register.report(at(9000)).rules.into_iter().map(|of| (of.rule, of.count)).collect();
+    assert_eq!(rules, [("sql-flush-lost".to_owned(), 3)]);
+}
+
+#[test]
 fn a_request_that_fails_is_not_the_same_as_one_that_succeeds() {
     let mut register = register();
     let access = |path: usize, status: &str| format!("INFO:     127.0.0.1:5 - \"GET /items/{path} HTTP/1.1\" {status}");

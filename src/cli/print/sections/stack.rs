@@ -96,6 +96,10 @@ fn ladders(states: Vec<RecoveryState>, spec: Option<&WicapStackSpec>, now: Time)
         let standing = match (state.escalated_at, state.stable_since) {
             (Some(at), _) => format!("a person is called since {}", age(at, now)),
             (None, Some(since)) => format!("well for {}", age(since, now)),
+            (None, None) if !state.exhausted.is_empty() => {
+                let kinds: Vec<String> = state.exhausted.iter().map(|kind| format!("{kind:?}")).collect();
+                format!("a person was called for {}", kinds.join(", "))
+            }
             (None, None) => "in drift".to_owned(),
         };
         vec![

@@ -278,7 +278,11 @@ fn what_was_given_up_for_want_of_another_is_tried_anew_once_that_one_is_well_for
     assert_eq!(see(S::Running, 62_000), (String::new(), "ui".to_owned()));
     assert_eq!(see(S::Running, 63_000), ("restart_service ui".to_owned(), String::new()), "redis is well for good");
     assert_eq!(see(S::Running, 65_000), (String::new(), "ui".to_owned()));
-    assert_eq!(see(S::Running, 3_600_000), (String::new(), "ui".to_owned()), "once");
+    // Once, however often it goes and comes.
+    assert_eq!(see(S::Exited, 100_000), ("restart_service redis".to_owned(), "ui".to_owned()));
+    for now in [103_000, 170_000, 3_600_000] {
+        assert_eq!(see(S::Running, now), (String::new(), "ui".to_owned()));
+    }
 }
 
 #[test]
@@ -294,6 +298,12 @@ fn a_step_that_no_policy_allows_is_passed_over_and_a_person_is_called_when_none_
     assert_eq!(asked(&w.step(1000, ActionPhase::Failed)), ["restart_service ui"]);
     assert_eq!(asked(&w.step(3000, ActionPhase::Failed)), ["recreate_service ui"]);
     assert_eq!(w.step(5000, ActionPhase::Failed).escalated, ["ui"]);
+    // What takes down more is no way around what is not allowed.
+    let mut w = World::new(&[("ui", S::Exited)]);
+    w.stack.spec.defaults.recovery.rollback = vec![LadderStep::new(ActionKind::ComposeDown, 1)];
+    w.sessions[0].spec.allowed_actions = vec![ActionKind::ComposeDown];
+    let plan = w.step(5000, ActionPhase::Failed);
+    assert_eq!((plan.proposals.len(), plan.planned_action.as_deref()), (0, Some("start_service ui")));
     let mut w = World::new(&[("ui", S::Exited)]);
     w.sessions[0].spec.allowed_actions = vec![ActionKind::StopService];
     let plan = w.step(5000, ActionPhase::Failed);
@@ -339,4 +349,18 @@ fn a_change_of_the_configuration_is_tried_whatever_was_done_before_and_its_failu
     assert_eq!(see(S::Running, true), (String::new(), "ui".to_owned()));
     assert_eq!(see(S::Exited, true), (restart, String::new()));
     assert_eq!(see(S::Exited, true), (String::new(), "ui".to_owned()));
+}
+
+#[test]
+fn permission_that_was_taken_away_is_waited_for() {
+    let mut w = short(S::Exited);
+    w.stack.spec.defaults.recovery.ladder = vec![LadderStep::new(ActionKind::RestartService, 2)];
+    assert_eq!(asked(&w.step(1000, ActionPhase::Failed)), ["restart_service ui"]);
+    let policies = std::mem::take(&mut w.policies);
+    for now in [3000, 60_000] {
+        let plan = w.step(now, ActionPhase::Failed);
+        assert_eq!((plan.escalated.len(), plan.planned_action.as_deref()), (0, Some("restart_service ui")));
+    }
+    w.policies = policies;
+    assert_eq!(asked(&w.step(62_000, ActionPhase::Failed)), ["restart_service ui"]);
 }
