@@ -44,7 +44,7 @@ async fn main() {
     example.compose(&["up", "--detach", "redis", "scout", "processor", "ui"]);
     let stack = example.stack(|s| {
         for service in s["spec"]["services"].as_array_mut().expect("services") {
-            for probe in service["probes"].as_array_mut().into_iter().flatten() {
+            for probe in service.get_mut("probes").and_then(Value::as_array_mut).into_iter().flatten() {
                 (probe["period"], probe["timeout"]) = (json!("1s"), json!("500ms"));
             }
         }
