@@ -35,12 +35,11 @@ const APART: usize = 15;
 /// some bursts in six hours do not pass for noise. They are the business of [`HABIT`].
 const SPREADS: [(f64, f64); REACHES.len()] = [(0.95, 1.96), (0.90, 1.645), (0.90, 1.645), (0.85, 1.44), (0.80, 1.2816)];
 
-/// Normal units at which the bound lies: a chance of 1.8e-9 for a test. The aim is no more than a few false spikes in a
-/// hundred streams of 200 signatures and six hours. Such a stream makes 72 000 signature minutes with five tests each, so
-/// 0.0007 false spikes would follow if the noise were known. It is estimated from some hundred values, so that there are
-/// 0.03 in the evaluation (`hack/bench signatures spikes`). At 6.1 there are half as many, and of a hundred spikes two
-/// more are missed.
-const UNITS: f64 = 5.9;
+/// Normal units at which the bound lies: a chance of 1.3e-12 for a test. The aim is that a steady stream of 200 signatures raises no spike in
+/// six hours. Five hundred of them make 36 million signature minutes with five tests each, so that nothing would follow if the noise were
+/// known. It is estimated from some hundred values: at 5.9 there are 13 false spikes, here none (`hack/bench signatures spikes`). The price is
+/// five of a hundred spikes, most of them of few lines.
+const UNITS: f64 = 7.0;
 
 /// The least overdispersion of one minute, as variance above Poisson over squared mean. No log is pure Poisson;
 /// at high rates this is a deviation of a seventh.
@@ -225,7 +224,7 @@ mod tests {
     #[test]
     fn a_steady_stream_is_bounded_closely() {
         let history: Vec<u32> = (0..300).map(|minute| 95 + minute % 11).collect();
-        assert!((1000..=1100).contains(&bound(&history, 5)), "{}", bound(&history, 5));
+        assert!((1000..=1250).contains(&bound(&history, 5)), "{}", bound(&history, 5));
         assert!((200..=350).contains(&bound(&history, 1)), "{}", bound(&history, 1));
     }
 
