@@ -355,6 +355,7 @@ fn a_change_of_the_configuration_is_tried_whatever_was_done_before_and_its_failu
 fn permission_that_was_taken_away_is_waited_for() {
     let mut w = short(S::Exited);
     w.stack.spec.defaults.recovery.ladder = vec![LadderStep::new(ActionKind::RestartService, 2)];
+    w.stack.spec.defaults.recovery.rollback = vec![LadderStep::new(ActionKind::ComposeDown, 1)];
     assert_eq!(asked(&w.step(1000, ActionPhase::Failed)), ["restart_service ui"]);
     let policies = std::mem::take(&mut w.policies);
     for now in [3000, 60_000] {
