@@ -224,7 +224,9 @@ fn followed(run: &ActionRun, known: &Known) -> Vec<Link> {
     if let Some((_, after)) = episode(run, known).into_iter().find(|(n, _)| *n > number) {
         links.push(told(after, Step::Then, "the next action of the episode was "));
     }
-    let named = known.objects.incidents.iter().filter(|i| {
+    // What a log says meanwhile did not come of the action.
+    let of_drift = known.objects.incidents.iter().filter(|i| i.spec.kind.drift().is_some());
+    let named = of_drift.filter(|i| {
         let actions = i.status.iter().flat_map(|s| &s.actions);
         actions.into_iter().any(|a| a.name == run.name())
     });

@@ -48,7 +48,10 @@ pub fn incidents(kind: &str, name: &str, all: Vec<Incident>, now: Time) -> Optio
                 incident.spec.stack == name && status.is_none_or(|status| status.phase != IncidentPhase::Resolved)
             }
             "SoakRun" => incident.spec.soak.as_deref() == Some(name),
-            "ActionRun" => status.is_some_and(|status| status.actions.iter().any(|action| action.name == name)),
+            "ActionRun" => {
+                let is_named = status.is_some_and(|status| status.actions.iter().any(|action| action.name == name));
+                incident.spec.kind.drift().is_some() && is_named
+            }
             _ => false,
         }
     };
