@@ -47,6 +47,8 @@ pub struct Program {
     pub port: u16,
     /// The hash of its configuration.
     pub config: u32,
+    /// Containers that it is to have besides the first one.
+    pub more: u32,
 }
 
 /// The engine's word for a container.
@@ -65,6 +67,8 @@ pub enum Phase {
 pub struct Container {
     pub id: String,
     pub service: String,
+    /// Among those of the service, from 1 on.
+    pub number: u32,
     pub config: u32,
     pub phase: Phase,
     /// Counts its processes; what was to happen to an earlier one does not happen to a later one.
@@ -144,6 +148,8 @@ pub struct State {
     pub containers: BTreeMap<String, Container>,
     pub programs: BTreeMap<String, Program>,
     pub trouble: Trouble,
+    /// The service about whose containers no call is answered or done, as when one of them has its lock held for ever.
+    pub mute: Option<String>,
     made: u64,
     events: Vec<Event>,
     listeners: Vec<mpsc::UnboundedSender<Event>>,
@@ -158,6 +164,7 @@ impl Docker {
             containers: BTreeMap::new(),
             programs,
             trouble: Trouble::default(),
+            mute: None,
             made: 0,
             events: Vec::new(),
             listeners: Vec::new(),
@@ -169,14 +176,32 @@ impl Docker {
         self.state.lock().unwrap()
     }
 
-    /// The container of a service.
+    /// The containers of a service, in the order in which they were made.
+    pub fn all_of(&self, service: &str) -> Vec<Container> {
+        self.lock().containers.values().filter(|c| c.service == service).cloned().collect()
+    }
+
+    /// A container of a service: chance says which.
     pub fn of(&self, service: &str) -> Option<Container> {
-        self.lock().containers.values().find(|c| c.service == service).cloned()
+        let mut all = self.all_of(service);
+        let one = if all.len() > 1 { dice::draw(0..all.len()) } else { 0 };
+        (one < all.len()).then(|| all.swap_remove(one))
+    }
+
+    /// How many containers a service is to have.
+    pub fn wanted(&self, service: &str) -> usize {
+        self.lock().programs[service].more as usize + 1
     }
 
     /// Whether what a service offers can be used.
     pub fn serves(&self, service: &str) -> bool {
-        self.of(service).is_some_and(|c| c.serves())
+        self.all_of(service).iter().any(Container::serves)
+    }
+
+    /// Whether no call about that container is answered.
+    pub fn is_mute(&self, id: &str) -> bool {
+        let state = self.lock();
+        state.mute.is_some() && state.containers.get(id).map(|c| &c.service) == state.mute.as_ref()
     }
 
     /// Events from that time on, those of the past first.
@@ -364,9 +389,12 @@ impl Docker {
         state.made += 1;
         let id = format!("{:064x}", state.made);
         let config = state.programs[service].config;
+        let taken = |number: &u32| state.containers.values().any(|c| c.service == service && c.number == *number);
+        let number = (1..=u32::MAX).find(|number| !taken(number)).expect("there are few");
         let container = Container {
             id: id.clone(),
             service: service.to_owned(),
+            number,
             config,
             phase: Phase::Created,
             life: 0,
@@ -437,7 +465,8 @@ impl Docker {
     }
 
     fn change(&self, service: &str, change: impl FnOnce(&mut Container)) {
-        if let Some(container) = self.lock().containers.values_mut().find(|c| c.service == service && c.runs()) {
+        let Some(id) = self.of(service).filter(Container::runs).map(|c| c.id) else { return };
+        if let Some(container) = self.lock().containers.get_mut(&id) {
             change(container);
         }
     }

@@ -101,6 +101,7 @@ impl Doors {
         Ok(match (method, &parts[..]) {
             ("POST", ["containers", id, verb]) => return Ok(self.change(id, verb, query).await),
             _ if self.lost() => std::future::pending().await,
+            ("GET", ["containers", id, "json"]) if self.docker.is_mute(id) => std::future::pending().await,
             ("GET", ["version"]) => {
                 json_answer(200, &json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"}))
             }
@@ -132,8 +133,7 @@ impl Doors {
     fn list(&self) -> Answer {
         let project = self.docker.project;
         let containers = self.docker.lock().containers.clone();
-        let one =
-            |c: &Container| json!({"Id": c.id, "State": word(c.phase), "Labels": labels(project, &c.service, c.config)});
+        let one = |c: &Container| json!({"Id": c.id, "State": word(c.phase), "Labels": labels(project, &c.service, c.number, c.config)});
         let all: Vec<Value> = containers.values().map(one).collect();
         json_answer(200, &json!(all))
     }
@@ -145,12 +145,12 @@ impl Doors {
         };
         let time = |t: Option<Time>| t.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string());
         let mut said = json!({
-            "Id": c.id, "Name": format!("/p-{}-1", c.service), "RestartCount": c.restart_count, "Image": "sha256:0",
+            "Id": c.id, "Name": format!("/p-{}-{}", c.service, c.number), "RestartCount": c.restart_count, "Image": "sha256:0",
             "State": {
                 "Status": word(c.phase), "ExitCode": c.exit_code, "OOMKilled": false,
                 "StartedAt": time(c.started_at), "FinishedAt": time(c.finished_at),
             },
-            "Config": {"Image": "image", "Labels": labels(self.docker.project, &c.service, c.config), "StopTimeout": 5},
+            "Config": {"Image": "image", "Labels": labels(self.docker.project, &c.service, c.number, c.config), "StopTimeout": 5},
             "NetworkSettings": {"Networks": {}},
         });
         if let Some(health) = c.health {
@@ -172,6 +172,9 @@ impl Doors {
         };
         let (docker, id) = (self.docker.clone(), id.to_owned());
         let work = async move {
+            if docker.is_mute(&id) {
+                return std::future::pending().await;
+            }
             match verb {
                 "start" => docker.start(&id).await,
                 "restart" => docker.restart(&id, Duration::from_secs(grace)).await,
@@ -245,7 +248,7 @@ impl Doors {
                     .iter()
                     .map(|(name, p)| {
                         let needs: BTreeMap<&String, Value> = p.needs.iter().map(|n| (n, json!({}))).collect();
-                        (name, json!({"image": "image", "depends_on": needs}))
+                        (name, json!({"image": "image", "depends_on": needs, "scale": p.more + 1}))
                     })
                     .collect();
                 said(json!({"services": services}).to_string())
@@ -257,14 +260,21 @@ impl Doors {
                 let (docker, wanted) = (self.docker.clone(), services.clone());
                 let work = async move {
                     for service in wanted {
-                        let mut found = docker.of(&service);
-                        if anew && let Some(old) = found.take() {
-                            docker.stop(&old.id, Duration::from_secs(5)).await;
-                            docker.remove(&old.id);
+                        let mut ids: Vec<String> = docker.all_of(&service).into_iter().map(|c| c.id).collect();
+                        if ids.iter().any(|id| docker.is_mute(id)) {
+                            return std::future::pending().await;
                         }
-                        let id = found.map_or_else(|| docker.create(&service), |c| c.id);
-                        if docker.start(&id).await >= 400 {
-                            return 1;
+                        for old in if anew { std::mem::take(&mut ids) } else { Vec::new() } {
+                            docker.stop(&old, Duration::from_secs(5)).await;
+                            docker.remove(&old);
+                        }
+                        while ids.len() < docker.wanted(&service) {
+                            ids.push(docker.create(&service));
+                        }
+                        for id in ids {
+                            if docker.start(&id).await >= 400 {
+                                return 1;
+                            }
                         }
                     }
                     0
@@ -276,7 +286,7 @@ impl Doors {
                     options.iter().filter(|w| !w.starts_with("--")).map(|s| (*s).to_owned()).collect();
                 let (docker, wanted) = (self.docker.clone(), services.clone());
                 let work = async move {
-                    for old in wanted.iter().filter_map(|s| docker.of(s)) {
+                    for old in wanted.iter().flat_map(|s| docker.all_of(s)) {
                         docker.stop(&old.id, Duration::from_secs(5)).await;
                         docker.remove(&old.id);
                     }
@@ -309,7 +319,8 @@ impl Doors {
             let named = |(name, p): (&String, &super::docker::Program)| (p.port == port).then(|| name.clone());
             state.programs.iter().find_map(named)
         };
-        let found = service.as_deref().and_then(|s| self.docker.of(s)).filter(super::docker::Container::accepts);
+        let all = service.map(|s| self.docker.all_of(&s)).unwrap_or_default();
+        let found = all.into_iter().find(Container::accepts);
         let Some(container) = found else { return Err(io::ErrorKind::ConnectionRefused.into()) };
         let (ours, mut theirs) = tokio::io::duplex(4096);
         tokio::spawn(async move {
@@ -337,10 +348,10 @@ fn word(phase: Phase) -> &'static str {
     }
 }
 
-fn labels(project: &str, service: &str, config: u32) -> Value {
+fn labels(project: &str, service: &str, number: u32, config: u32) -> Value {
     json!({
         "com.docker.compose.project": project, "com.docker.compose.service": service,
-        "com.docker.compose.container-number": "1", "com.docker.compose.oneoff": "False",
+        "com.docker.compose.container-number": number.to_string(), "com.docker.compose.oneoff": "False",
         "com.docker.compose.config-hash": format!("{config:x}"),
     })
 }
@@ -349,7 +360,7 @@ fn event_line(project: &str, event: &Event) -> String {
     let nanos = i64::try_from(event.at.as_nanosecond()).expect("this century");
     let said = json!({
         "Type": "container", "Action": event.action,
-        "Actor": {"ID": event.id, "Attributes": labels(project, &event.service, 0)},
+        "Actor": {"ID": event.id, "Attributes": labels(project, &event.service, 1, 0)},
         "time": nanos / 1_000_000_000, "timeNano": nanos,
     });
     format!("{said}\n")

@@ -74,7 +74,9 @@ pub async fn judge(world: &World, record: &Record, ended: &Ended) -> Vec<String>
         rest = later;
     }
     judge.deeds(&world.journal.deeds());
-    judge.end(ended, &record, &world.journal.deeds());
+    let status = ended.stack.as_ref().and_then(|stack| stack.status.as_ref());
+    let blocked = status.is_some_and(|status| world.is_blocked(status));
+    judge.end(ended, blocked, &record, &world.journal.deeds());
     let lanes = trail::check(&world.store, Path::new("/nowhere"), &[]).await.expect("nothing is wrong here");
     judge.broken.extend(chain::findings(&lanes).into_iter().map(|f| format!("audit log: {f:?}")));
     judge.broken
@@ -279,6 +281,13 @@ impl Judge {
         if !permits || ended {
             self.fail(revision, format!("{name} is claimed, and session {session} does not permit it"));
         }
+        let spec = self.value(&format!("controlsessions/{session}")).cloned().unwrap_or_default();
+        if text(&spec, "/spec/mode") != "Assist" {
+            self.fail(revision, format!("{name} is claimed in a session that is {}", text(&spec, "/spec/mode")));
+        }
+        if self.is_denied(action) {
+            self.fail(revision, format!("{name} is claimed, and the policy denies {action}"));
+        }
         let token = status.pointer("/claim/token").and_then(Value::as_i64);
         let leader = self.now.get("leader/actuator.here").map(|c| c.created);
         if leader.is_none() || token != leader {
@@ -325,6 +334,14 @@ impl Judge {
         self.claims.push(claim);
     }
 
+    /// Whether a policy denies an action, of any service.
+    fn is_denied(&self, action: &str) -> bool {
+        let policies = self.now.iter().filter(|(key, _)| key.starts_with("controlpolicies/"));
+        let rules = policies.filter_map(|(_, change)| change.value.as_ref()?.pointer("/spec/deny")?.as_array());
+        let denied = rules.flatten().filter_map(|rule| rule.pointer("/actions")?.as_array()).flatten();
+        denied.filter_map(Value::as_str).any(|denied| denied == "*" || denied == action)
+    }
+
     /// Each call that changed something was claimed first, by the process that called, and made once.
     fn deeds(&mut self, deeds: &[Deed]) {
         let beginning: Time = "2026-01-01T00:00:00Z".parse().expect("a time");
@@ -342,7 +359,7 @@ impl Judge {
     }
 
     /// How it ended.
-    fn end(&mut self, ended: &Ended, record: &[Change], deeds: &[Deed]) {
+    fn end(&mut self, ended: &Ended, blocked: bool, record: &[Change], deeds: &[Deed]) {
         if ended.settled.is_none() {
             let status = ended.stack.as_ref().and_then(|s| s.status.as_ref());
             self.broken.push(format!("it has not settled: {}", serde_json::to_string(&status).unwrap_or_default()));
@@ -353,6 +370,7 @@ impl Judge {
         }
         let escalated = ended.stack.iter().flat_map(|s| &s.status).flat_map(|s| &s.conditions);
         let escalated = escalated.into_iter().any(|c| c.type_ == condition::ESCALATED && c.status == "True");
+        let called = escalated || blocked;
         for change in no_heartbeats(record, ended.quiet_from) {
             // What a person was called for may go on dying under the engine's own policy, and that is seen and told, or come back and
             // stay, and then the incident is over, on record: but nothing is decided about it any more.
@@ -361,7 +379,7 @@ impl Judge {
                 || change.key.starts_with("wicapstacks.status/")
                 || change.key.starts_with("audit-head/")
                 || change.value.as_ref().is_some_and(resolved);
-            if escalated && told {
+            if called && told {
                 continue;
             }
             self.broken.push(format!("it had settled, and {} was written: {:?}", change.key, change.value));

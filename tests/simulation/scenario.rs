@@ -43,6 +43,12 @@ pub enum Fault {
     Edit,
     /// The stack is deleted, and declared again that much later.
     Delete(Duration),
+    /// The engine answers and does nothing that is about that service's containers for that long.
+    Mute(String, Duration),
+    /// A session that only says what it would do takes the place of the one in force for that long.
+    Shadow(Duration),
+    /// The policy denies such actions for that long.
+    Forbid(&'static str, Duration),
 }
 
 /// What a history is about.
@@ -58,10 +64,15 @@ pub struct Scenario {
     pub calm: Duration,
     /// The longest that a request to the store is on its way, and its answer.
     pub distance: Duration,
+    /// Actions that the policy denies all the time.
+    pub forbidden: Option<&'static str>,
     /// At its n-th write or deed the first life of a process ends: before it or after it.
     pub dies_at_write: Vec<Option<(u64, bool)>>,
     pub dies_at_deed: Vec<Option<(u64, bool)>>,
 }
+
+/// Steps of the ladder.
+const STEPS: [&str; 4] = ["start_service", "restart_service", "compose_up", "recreate_service"];
 
 /// How long a drift is waited for.
 const HOLD_OFFS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
@@ -89,6 +100,7 @@ impl Scenario {
                 restarts: chance(0.5),
                 port: 1000 + u16::try_from(n).expect("four at most"),
                 config: 1,
+                more: if chance(0.2) { dice::draw(1..=2) } else { 0 },
                 ..Program::default()
             };
             programs.insert(name.clone(), program);
@@ -114,6 +126,7 @@ impl Scenario {
             faults,
             calm,
             distance,
+            forbidden: chance(0.1).then(|| pick(&STEPS)),
             dies_at_write: fatal(60, 0.3),
             dies_at_deed: fatal(3, 0.2),
         }
@@ -131,6 +144,7 @@ impl Scenario {
             faults: Vec::new(),
             calm: Duration::ZERO,
             distance: Duration::ZERO,
+            forbidden: None,
             dies_at_write: vec![None],
             dies_at_deed: vec![None],
         }
@@ -141,7 +155,8 @@ impl Scenario {
             .iter()
             .map(|name| {
                 let mut service = json!({"name": name});
-                if chance(0.6) {
+                // Only one container of a service can have a port of the host.
+                if programs[name].more == 0 && chance(0.6) {
                     let port = programs[name].port;
                     let ask = if chance(0.5) { json!({"port": port}) } else { json!({"port": port, "path": "/health"}) };
                     let kind = if ask.get("path").is_some() { "httpGet" } else { "tcpSocket" };
@@ -169,7 +184,7 @@ impl Scenario {
         let service = pick(names);
         let process = dice::draw(0..PROCESSES);
         let long = between(500, 20_000).min(calm / 3);
-        match dice::draw(0..24) {
+        match dice::draw(0..28) {
             0 | 1 => Fault::Kill(service),
             2 | 3 => Fault::Crash(service, pick(&[0, 1, 137])),
             4 => Fault::StopByHand(service),
@@ -191,6 +206,12 @@ impl Scenario {
             20 => Fault::Stop(long),
             21 => Fault::NextSession(long),
             22 => Fault::Park(long),
+            23 => Fault::Mute(service, long),
+            24 => Fault::Shadow(long),
+            25 | 26 => {
+                let what = if chance(0.3) { "*" } else { pick(&STEPS) };
+                Fault::Forbid(what, long)
+            }
             _ => {
                 if chance(0.5) {
                     Fault::Edit
@@ -218,11 +239,12 @@ impl Scenario {
     fn weather() -> Weather {
         let share = dice::draw(0.1..0.9);
         let fine = Weather::default();
-        match dice::draw(0..6) {
+        match dice::draw(0..7) {
             0 => Weather { loses: share, ..fine },
             1 => Weather { refuses: share, ..fine },
             2 => Weather { delays: between(10, 3000), ..fine },
             3 | 4 => Weather { strays: share, silent: chance(0.7), ..fine },
+            5 => Weather { strays: share, deposes: true, ..fine },
             _ => Weather { silent: true, ..fine },
         }
     }

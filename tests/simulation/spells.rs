@@ -1,10 +1,12 @@
-//! Two histories that are not drawn: an hour in which nothing happens, and ten minutes in which a dependency is away.
+//! Histories that are not drawn: an hour in which nothing happens, ten minutes in which a dependency is away, in which the engine says
+//! nothing of one container, and in which a session only says what it would do.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use wicap::api::stack::ServiceState;
 
 use super::docker::{Phase, Program};
 use super::judge::no_heartbeats;
@@ -38,6 +40,71 @@ fn an_hour_of_health_costs_heartbeats_and_changes_nothing() {
         assert_eq!(deeds, 0);
         // One every thirty seconds, so that what stops being observed is known to be.
         assert!((110..=121).contains(&heartbeats), "{heartbeats}");
+    });
+}
+
+/// Services that serve, each with a probe, and nobody else's.
+fn alone(names: &[&str]) -> (BTreeMap<String, Program>, Vec<Value>) {
+    let program = |port| Program { serves_after: Duration::from_millis(50), port, ..Program::default() };
+    let programs = names.iter().zip(1..).map(|(name, port)| ((*name).to_owned(), program(port))).collect();
+    (programs, names.iter().zip(1..).map(|(name, port)| probed(name, port)).collect())
+}
+
+#[test]
+fn one_container_of_which_the_engine_says_nothing_keeps_nobody_else_from_being_mended() {
+    let directory = directory();
+    let (programs, services) = alone(&["mute", "hurt"]);
+    let scenario = Scenario::quiet(programs, &services, &json!({"recovery": {"holdOff": "0s"}}));
+    paused(3).block_on(async {
+        let world = Box::pin(World::begin(scenario, directory.path())).await;
+        sleep(BEGINNING).await;
+        world.docker.lock().mute = Some("mute".to_owned());
+        sleep(Duration::from_secs(300)).await;
+        world.docker.kill("hurt");
+        let hurt = Instant::now();
+        while !world.docker.serves("hurt") {
+            assert!(hurt.elapsed() < Duration::from_secs(60), "{}", world.journal.trace().join("\n"));
+            sleep(Duration::from_millis(50)).await;
+        }
+        println!("beside a mute container the other serves {:?} after it was killed", hurt.elapsed());
+        sleep(Duration::from_secs(300)).await;
+        assert_eq!(
+            world.states().await,
+            [("mute".to_owned(), ServiceState::Unknown), ("hurt".to_owned(), ServiceState::Running)]
+        );
+        assert_eq!(world.journal.deeds().len(), 1, "what nobody knows is left alone");
+
+        world.docker.lock().mute = None;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(
+            world.states().await,
+            [("mute".to_owned(), ServiceState::Running), ("hurt".to_owned(), ServiceState::Running)]
+        );
+    });
+}
+
+#[test]
+fn what_a_session_only_said_is_done_at_once_in_the_next_one_that_acts() {
+    let directory = directory();
+    let (programs, services) = alone(&["hurt"]);
+    let scenario = Scenario::quiet(programs, &services, &json!({"recovery": {"holdOff": "0s"}}));
+    paused(5).block_on(async {
+        let world = Box::pin(World::begin(scenario, directory.path())).await;
+        sleep(BEGINNING).await;
+        world.end_session(&world.last_session()).await;
+        let shadow = world.open_session("Shadow").await;
+        sleep(Duration::from_secs(5)).await;
+        world.docker.kill("hurt");
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(world.journal.deeds(), []);
+        world.end_session(&shadow).await;
+        world.open_session("Assist").await;
+        let opened = Instant::now();
+        while !world.docker.serves("hurt") {
+            assert!(opened.elapsed() < Duration::from_secs(1), "{}", world.journal.trace().join("\n"));
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.journal.deeds().iter().map(|d| d.verb).collect::<Vec<_>>(), ["start"]);
     });
 }
 

@@ -35,6 +35,8 @@ pub struct Weather {
     pub delays: Duration,
     /// What the store sends by itself does not come at all, and no error says so.
     pub silent: bool,
+    /// Of that only the renewal of leases: who leads is deposed, and is told everything else.
+    pub deposes: bool,
 }
 
 /// The connection of one process.
@@ -125,6 +127,7 @@ impl Service<Request<Body>> for Wired {
             let pipe = Pipe {
                 body,
                 late: streams.then(|| Arc::clone(&wire.weather)),
+                renews: path.ends_with("/LeaseKeepAlive"),
                 held: None,
                 has_a_gap: false,
                 cut: Box::pin(cut.cancelled_owned()),
@@ -157,6 +160,8 @@ struct Pipe {
     body: Body,
     /// Where the weather of a stream is asked for.
     late: Option<Arc<Mutex<Weather>>>,
+    /// Whether the stream is that of the renewal of leases.
+    renews: bool,
     held: Option<(Pin<Box<Sleep>>, Option<Framed>)>,
     /// Whether silence has swallowed something. No connection goes on after that as if nothing had been said.
     has_a_gap: bool,
@@ -182,8 +187,8 @@ impl hyper::body::Body for Pipe {
             }
             let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
             let Some(weather) = &self.late else { return Poll::Ready(frame) };
-            let Weather { delays, silent, .. } = weather.lock().unwrap().clone();
-            if silent {
+            let Weather { delays, silent, deposes, .. } = weather.lock().unwrap().clone();
+            if silent || (deposes && self.renews) {
                 if frame.is_none() {
                     return Poll::Pending;
                 }

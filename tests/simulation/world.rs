@@ -23,7 +23,7 @@ use wicap::stop_file::StopFile;
 use wicap::store::embedded::{Embedded, Options};
 use wicap::store::{DeleteParams, ListParams, Patch, Store};
 
-use super::docker::{Docker, Phase, Trouble};
+use super::docker::{Container, Docker, Phase, Trouble};
 use super::doors::Doors;
 use super::journal::Journal;
 use super::judge::{self, Record};
@@ -115,14 +115,16 @@ impl World {
             Arc::new(Self { embedded, docker, journal, store, client, record, scenario, slots, directory, sessions });
         if world.scenario.up {
             for service in world.scenario.programs.keys() {
-                let id = world.docker.create(service);
-                world.docker.start(&id).await;
+                for _ in 0..world.docker.wanted(service) {
+                    let id = world.docker.create(service);
+                    world.docker.start(&id).await;
+                }
                 sleep(Duration::from_millis(50)).await;
             }
             sleep(Duration::from_secs(3)).await;
         }
         world.declare().await;
-        world.open_session().await;
+        world.open_session("Assist").await;
         for (n, slot) in world.slots.iter().enumerate() {
             let (world, slot) = (Arc::clone(&world), Arc::clone(slot));
             tokio::spawn(async move { world.live(n, &slot).await });
@@ -138,7 +140,10 @@ impl World {
     async fn declare(&self) {
         let mut stack = self.scenario.stack.clone();
         stack["compose"]["directory"] = json!(self.directory);
-        let policy = json!({"allow": [{"actions": ["group:safe", "group:caution"]}], "allowedRoots": [self.directory], "hosts": ["*"]});
+        let policy = json!({
+            "allow": [{"actions": ["group:safe", "group:caution"]}], "allowedRoots": [self.directory], "hosts": ["*"],
+            "deny": self.denied(None),
+        });
         let policies = self.store.api::<ControlPolicy>();
         if policies.get_opt("all").await.is_ok_and(|p| p.is_none()) {
             policies.create(&Self::object("ControlPolicy", "all", policy)).await.expect("it is a policy");
@@ -150,14 +155,26 @@ impl World {
         self.journal.say("operator", "declares the stack");
     }
 
-    async fn open_session(&self) {
+    /// What the policy denies: always, and for now.
+    fn denied(&self, now: Option<&str>) -> Value {
+        let actions: Vec<&str> = self.scenario.forbidden.into_iter().chain(now).collect();
+        if actions.is_empty() { json!([]) } else { json!([{"actions": actions}]) }
+    }
+
+    async fn forbid(&self, now: Option<&str>) {
+        let patch = Patch::Merge(json!({"spec": {"deny": self.denied(now)}}));
+        let _ = self.store.api::<ControlPolicy>().patch("all", &patch).await;
+    }
+
+    /// Opens the next session, in that mode.
+    pub async fn open_session(&self, mode: &str) -> String {
         let number = {
             let mut sessions = self.sessions.lock().unwrap();
             *sessions += 1;
             *sessions
         };
         let session = json!({
-            "stack": "wicap", "mode": "Assist", "ttl": "24h", "operator": "ann@host", "reason": "a history",
+            "stack": "wicap", "mode": mode, "ttl": "24h", "operator": "ann@host", "reason": "a history",
             "allowedActions": [
                 "status_check", "start_service", "restart_service", "stop_service", "recreate_service", "compose_up",
             ],
@@ -168,7 +185,17 @@ impl World {
             .create(&Self::object("ControlSession", &name, session))
             .await
             .expect("a new name");
-        self.journal.say("operator", &format!("opens {name}"));
+        self.journal.say("operator", &format!("opens {name}, {mode}"));
+        name
+    }
+
+    pub async fn end_session(&self, name: &str) {
+        let end = Patch::Merge(json!({"spec": {"end": true}}));
+        let _ = self.store.api::<ControlSession>().patch(name, &end).await;
+    }
+
+    pub fn last_session(&self) -> String {
+        format!("night{}", *self.sessions.lock().unwrap())
     }
 
     /// One life after the other.
@@ -233,7 +260,10 @@ impl World {
         sleep_until(begun + self.scenario.calm).await;
         // What lasts for a while ends before the calm by a third of the time, but for what an operator does again.
         sleep(self.scenario.calm / 3 + Duration::from_secs(2)).await;
-        self.docker.lock().trouble = Trouble::default();
+        {
+            let mut state = self.docker.lock();
+            (state.trouble, state.mute) = (Trouble::default(), None);
+        }
         for slot in &self.slots {
             *slot.weather.lock().unwrap() = Weather::default();
         }
@@ -289,13 +319,21 @@ impl World {
         answer.header().map_or(0, etcd_client::ResponseHeader::revision)
     }
 
+    /// What is said of each service.
+    pub async fn states(&self) -> Vec<(String, ServiceState)> {
+        let stack = self.store.api::<WicapStack>().get("wicap").await.expect("nothing is wrong here");
+        let services = stack.status.map(|status| status.services).unwrap_or_default();
+        services.into_iter().map(|s| (s.name, s.state)).collect()
+    }
+
     fn is_deleted_once(&self) -> bool {
         self.scenario.faults.iter().any(|(_, fault)| matches!(fault, Fault::Delete(_)))
     }
 
     /// Whether the engine waits before it starts a service again.
     fn is_being_restarted(&self, stack: &WicapStack) -> bool {
-        stack.spec.services.iter().any(|s| self.docker.of(&s.name).is_some_and(|c| c.phase == Phase::Restarting))
+        let services = stack.spec.services.iter();
+        services.flat_map(|s| self.docker.all_of(&s.name)).any(|c| c.phase == Phase::Restarting)
     }
 
     async fn nothing_is_under_way(&self) -> bool {
@@ -308,22 +346,30 @@ impl World {
         let Some(status) = &stack.status else { return false };
         let escalated = condition::get(&status.conditions, condition::ESCALATED).is_some_and(|c| c.status == "True");
         let available = condition::get(&status.conditions, condition::AVAILABLE).is_some_and(|c| c.status == "True");
+        let blocked = self.is_blocked(status);
         let true_enough = stack.spec.services.iter().all(|s| {
-            let Some(container) = self.docker.of(&s.name) else { return false };
+            let containers = self.docker.all_of(&s.name);
             let asked = self.scenario.programs[&s.name].checked || s.probes.iter().any(|p| p.http_get.is_some());
             // Nobody can see that a process hangs which nobody asks; and for a frozen one the kernel still takes connections.
-            match (asked, s.probes.is_empty()) {
+            let is_well = |container: &Container| match (asked, s.probes.is_empty()) {
                 (true, _) => container.serves(),
                 (false, false) => container.accepts(),
                 (false, true) => container.phase == Phase::Running,
-            }
+            };
+            containers.len() == self.docker.wanted(&s.name) && containers.iter().all(is_well)
         });
         // Who waits for what a person was called for waits for ever; who waits for time to pass does not.
         let waits = status.planned_action.as_ref().is_some_and(|planned| {
             let whom = planned.split(' ').nth(1).unwrap_or_default();
-            !planned.contains("(waits for ") && !waits_for_a_person(status, whom)
+            !blocked && !planned.contains("(waits for ") && !waits_for_a_person(status, whom)
         });
-        (available && true_enough) || (escalated && !waits)
+        (available && true_enough) || ((escalated || blocked) && !waits)
+    }
+
+    /// Whether what is to be done next is what the policy denies all the time.
+    pub fn is_blocked(&self, status: &WicapStackStatus) -> bool {
+        let by_policy = status.blocked_by.as_ref().is_some_and(|by| by.gate == wicap::plan::authorise::TOOL_POLICY);
+        self.scenario.forbidden.is_some() && by_policy
     }
 
     async fn suffer(self: Arc<Self>, fault: Fault) {
@@ -342,7 +388,7 @@ impl World {
             }
             Fault::RemoveAll => {
                 for s in self.scenario.programs.keys() {
-                    if let Some(c) = self.docker.of(s) {
+                    for c in self.docker.all_of(s) {
                         self.docker.remove(&c.id);
                     }
                 }
@@ -395,11 +441,26 @@ impl World {
                 let _ = stops.delete("wicap", &DeleteParams::default()).await;
             }
             Fault::NextSession(long) => {
-                let last = format!("night{}", *self.sessions.lock().unwrap());
-                let end = Patch::Merge(json!({"spec": {"end": true}}));
-                let _ = self.store.api::<ControlSession>().patch(&last, &end).await;
+                self.end_session(&self.last_session()).await;
                 sleep(long).await;
-                self.open_session().await;
+                self.open_session("Assist").await;
+            }
+            Fault::Shadow(long) => {
+                self.end_session(&self.last_session()).await;
+                let shadow = self.open_session("Shadow").await;
+                sleep(long).await;
+                self.end_session(&shadow).await;
+                self.open_session("Assist").await;
+            }
+            Fault::Forbid(what, long) => {
+                self.forbid(Some(what)).await;
+                sleep(long).await;
+                self.forbid(None).await;
+            }
+            Fault::Mute(s, long) => {
+                self.docker.lock().mute = Some(s);
+                sleep(long).await;
+                self.docker.lock().mute = None;
             }
             Fault::Park(long) => {
                 self.patch_stack(json!({"desiredState": "Stopped"})).await;

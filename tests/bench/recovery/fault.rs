@@ -100,7 +100,15 @@ impl Fault {
             Self::Stop => drop(docker(&["stop", &container])),
             Self::Removed => drop(docker(&["rm", "--force", &container])),
             Self::Unhealthy => tell(&["unhealthy"]),
-            Self::Paused => drop(docker(&["pause", &container])),
+            Self::Paused => {
+                // Docker 20.10 never lets go of a container that is paused while its health check runs: not by anybody's call.
+                let checked = || docker(&["inspect", "--format", "{{range .State.Health.Log}}{{.End}} {{end}}", &container]);
+                let before = checked();
+                while checked() == before {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                docker(&["pause", &container]);
+            }
             Self::Frozen => {
                 let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &container]);
                 let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw).expect("it runs");

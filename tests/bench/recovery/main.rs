@@ -27,9 +27,11 @@ use stage::{DEPENDENTS, Stage, WORKERS};
 use support::docker::docker;
 use support::{Daemon, apply, available, connect, until};
 use trial::{Ear, Times, by_hand, by_peer, by_wicap};
+use wicap::api::Object;
+use wicap::api::action::ActionRun;
 use wicap::api::stack::WicapStack;
 use wicap::observe::engine::Engine;
-use wicap::store::{Patch, Store};
+use wicap::store::{ListParams, Patch, Store};
 
 /// How long a peer gets before it counts as not mending. Docker's policy and monit's cycle are far shorter.
 const PEER_PATIENCE: Duration = Duration::from_secs(10);
@@ -43,6 +45,14 @@ async fn main() {
     let trials = arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(20_usize);
     let wanted: Vec<&String> = arguments.iter().filter(|a| a.parse::<usize>().is_err()).collect();
     let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
+
+    let known =
+        |w: &String| "eight at once".contains(w.as_str()) || Fault::ALL.iter().any(|f| f.name().contains(w.as_str()));
+    if let Some(unknown) = wanted.iter().find(|w| !known(w)) {
+        let names: Vec<&str> = Fault::ALL.iter().map(|f| f.name()).chain(["eight at once"]).collect();
+        eprintln!("recovery: found {unknown:?}, expected a part of one of: {}", names.join("; "));
+        std::process::exit(2);
+    }
 
     let engine = Engine::new("unix:///var/run/docker.sock").expect("the address is right");
     let ours = Arc::new(Stage::up("wicap", "no"));
@@ -90,6 +100,7 @@ async fn main() {
                 }
                 None => {
                     lost += 1;
+                    tell_what_was_seen(fault, &store).await;
                     ours.mend(fault.service());
                 }
             }
@@ -111,6 +122,21 @@ async fn main() {
     }
     if chosen("eight at once") {
         eight_at_once(&engine, &ours, &store, &ears[0], trials.div_ceil(2)).await;
+    }
+}
+
+/// Says on standard error what the stack and its last actions look like when a hurt was not mended.
+async fn tell_what_was_seen(fault: Fault, store: &Store) {
+    let stack = store.api::<WicapStack>().get("bench").await.expect("the store answers");
+    let runs = store.api::<ActionRun>().list(&ListParams::default()).await.expect("the store answers");
+    let status = stack.status.unwrap_or_default();
+    let service = status.service(fault.service());
+    eprintln!("{} was not mended: planned {:?}, blocked by {:?}", fault.name(), status.planned_action, status.blocked_by);
+    eprintln!("  {service:#?}\n  drift {:#?}\n  recovery {:#?}", status.drift, status.recovery);
+    let mut last: Vec<_> = runs.items.iter().filter_map(|run| Some((run.status.as_ref()?.started_at?, run))).collect();
+    last.sort_by_key(|(at, _)| *at);
+    for (at, run) in last.iter().rev().take(3) {
+        eprintln!("  {at} {} {:?}", run.name(), run.status.as_ref().and_then(|status| status.message.as_ref()));
     }
 }
 

@@ -45,6 +45,8 @@ impl Stage {
     fn file(&self, restart: &str) -> Value {
         let common = json!({
             "image": "wicap-core:local", "pull_policy": "never", "restart": restart, "stop_grace_period": GRACE, "user": "wicap",
+            // The image's own looks every thirty seconds, and whoever is hurt next would be waited for as long.
+            "healthcheck": {"disable": true},
         });
         let with = |more: Value| {
             let mut service = common.clone();
@@ -82,12 +84,17 @@ impl Stage {
     /// The stack, as wicap is told of it: no hold-off, no backoff, and no end to the ladder.
     pub fn stack(&self, max_concurrent: u32) -> Value {
         let path = self.directory.path().to_str().expect("a plain path");
+        // The time in which a process begins to listen is no illness.
+        let delay = "300ms";
         let probe = json!({
-            "name": "stats", "period": "1s", "timeout": "500ms", "failureThreshold": 1,
+            "name": "stats", "initialDelay": delay, "period": "1s", "timeout": "500ms", "failureThreshold": 1,
             "httpGet": {"port": self.port, "path": "/api/stats"},
         });
         let mut services = vec![json!({"name": "app", "probes": [probe]})];
-        let base = json!({"name": "port", "period": "1s", "timeout": "500ms", "failureThreshold": 1, "tcpSocket": {"port": self.base_port}});
+        let base = json!({
+            "name": "port", "initialDelay": delay, "period": "1s", "timeout": "500ms", "failureThreshold": 1,
+            "tcpSocket": {"port": self.base_port},
+        });
         services.push(json!({"name": "base", "probes": [base]}));
         services.extend(DEPENDENTS.map(|name| json!({"name": name, "dependsOn": ["base"]})));
         services.extend(WORKERS.map(|name| json!({"name": name})));
