@@ -33,6 +33,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Histories that a build without optimisation takes the time for; `hack/simulate` asks for more, of one with.
 const HISTORIES: u64 = 12;
 
+/// After how many histories it is said how far it has come.
+const PROGRESS: u64 = 5000;
+
 /// One history, judged.
 struct Told {
     trace: Vec<String>,
@@ -84,6 +87,7 @@ fn histories() {
     let next = AtomicU64::new(first);
     let broken = Mutex::new(Vec::new());
     let (deeds, slowest) = (AtomicU64::new(0), Mutex::new((Duration::ZERO, 0)));
+    let told_so_far = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let begun = std::time::Instant::now();
     std::thread::scope(|scope| {
@@ -102,6 +106,11 @@ fn histories() {
                     }
                     if !told.broken.is_empty() {
                         broken.lock().unwrap().push((seed, told.broken));
+                    }
+                    let told = told_so_far.fetch_add(1, Ordering::Relaxed) + 1;
+                    if told.is_multiple_of(PROGRESS) && told < count {
+                        let broken = broken.lock().unwrap().len();
+                        println!("{told} of {count} histories in {:.0?}, {broken} broken", begun.elapsed());
                     }
                 }
             });

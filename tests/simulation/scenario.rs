@@ -49,6 +49,8 @@ pub enum Fault {
     Shadow(Duration),
     /// The policy denies such actions for that long.
     Forbid(&'static str, Duration),
+    /// The actuator's leadership ends, and whoever leads is not told.
+    Depose,
 }
 
 /// What a history is about.
@@ -60,6 +62,8 @@ pub struct Scenario {
     pub up: bool,
     /// When what happens.
     pub faults: Vec<(Duration, Fault)>,
+    /// A service that is killed at a time, and what happens while the claim of the next action is on its way.
+    pub ambush: Option<(Duration, String, Fault)>,
     /// After it nothing goes wrong any more.
     pub calm: Duration,
     /// The longest that a request to the store is on its way, and its answer.
@@ -115,6 +119,16 @@ impl Scenario {
             faults.push((at, Self::fault(&names, calm)));
         }
         faults.sort_by_key(|(at, _)| *at);
+        let ambush = chance(0.3).then(|| {
+            let long = between(500, 20_000).min(calm / 3);
+            let what = match dice::draw(0..4) {
+                0 => Fault::Stop(long),
+                1 => Fault::NextSession(long),
+                2 => Fault::Forbid("*", long),
+                _ => Fault::Depose,
+            };
+            (calm.mul_f64(dice::draw(0.05..0.5)), pick(&names), what)
+        });
         let fatal = |most: u64, share: f64| {
             (0..PROCESSES).map(|_| chance(share).then(|| (dice::draw(1..=most), chance(0.5)))).collect()
         };
@@ -124,6 +138,7 @@ impl Scenario {
             stack,
             up: chance(0.8),
             faults,
+            ambush,
             calm,
             distance,
             forbidden: chance(0.1).then(|| pick(&STEPS)),
@@ -142,6 +157,7 @@ impl Scenario {
             stack,
             up: true,
             faults: Vec::new(),
+            ambush: None,
             calm: Duration::ZERO,
             distance: Duration::ZERO,
             forbidden: None,

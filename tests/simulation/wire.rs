@@ -1,6 +1,6 @@
 //! The connection of one process to the store, and what can be wrong with it: the process dies at its n-th write, an answer is lost
-//! after the write was made, a write arrives when whoever sent it has long given up, a watch falls silent or is late, everything is cut
-//! off.
+//! after the write was made, a write arrives when whoever sent it has long given up, somebody acts while a claim is on its way, a watch
+//! falls silent or is late, everything is cut off.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use etcd_client::Client;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::http::{Request, Response};
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::body::Body;
@@ -39,6 +41,9 @@ pub struct Weather {
     pub deposes: bool,
 }
 
+/// Somebody who lies in wait for the next claim of an action: told of it, and the claim goes on when they are done.
+pub type Ambush = Arc<Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>>;
+
 /// The connection of one process.
 #[derive(Clone)]
 pub struct Wire {
@@ -51,6 +56,7 @@ pub struct Wire {
     pub dead: CancellationToken,
     /// Breaks every stream that is open; replaced each time.
     pub cut: Arc<Mutex<CancellationToken>>,
+    pub ambush: Ambush,
     pub writes: Arc<AtomicU64>,
     /// It dies at the write of that number, right before it or right after.
     pub dies_at: Option<(u64, bool)>,
@@ -62,6 +68,26 @@ impl Wire {
         Client::from_channel(etcd_client::Channel::Custom(BoxCloneSyncService::new(wired)), None)
             .await
             .expect("nothing is connected yet")
+    }
+
+    /// What a claim meets on its way.
+    async fn meet(&self, request: Request<Body>) -> Result<Request<Body>, BoxError> {
+        if self.ambush.lock().unwrap().is_none() {
+            return Ok(request);
+        }
+        let (parts, body) = request.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let has = |what: &str| bytes.windows(what.len()).any(|part| part == what.as_bytes());
+        // It counts in the session, which nothing else does.
+        if has("/actionruns.status/") && has("/controlsessions.status/") {
+            let ambush = self.ambush.lock().unwrap().take();
+            if let Some((told, done)) = ambush {
+                self.journal.say(&self.process, "sends a claim into an ambush");
+                let _ = told.send(());
+                let _ = done.await;
+            }
+        }
+        Ok(Request::from_parts(parts, Body::new(Full::from(bytes))))
     }
 
     async fn travel(&self) {
@@ -109,6 +135,7 @@ impl Service<Request<Body>> for Wired {
             if chance(weather.refuses) {
                 return Err("the connection was refused".into());
             }
+            let request = if writes { wire.meet(request).await? } else { request };
             wire.travel().await;
             let strays = writes && chance(weather.strays);
             let response = if strays { stray(inner, request, &wire).await? } else { inner.call(request).await? };

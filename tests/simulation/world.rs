@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use etcd_client::{Client, CompactionOptions};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wicap::api::Object;
 use wicap::api::action::ActionRun;
@@ -28,7 +29,7 @@ use super::doors::Doors;
 use super::journal::Journal;
 use super::judge::{self, Record};
 use super::scenario::{Fault, Scenario};
-use super::wire::{Weather, Wire};
+use super::wire::{Ambush, Weather, Wire};
 
 /// The controllers of a process. The others have no part in what is simulated.
 const CONTROLLERS: &str = "observer,planner,actuator,session,gc";
@@ -68,6 +69,7 @@ pub struct World {
     directory: String,
     /// Sessions so far.
     sessions: Mutex<u64>,
+    ambush: Ambush,
 }
 
 /// A place for a process, in which one life follows the other.
@@ -111,8 +113,20 @@ impl World {
             .collect();
         let directory = directory.to_str().expect("a plain path").to_owned();
         let sessions = Mutex::new(0);
-        let world =
-            Arc::new(Self { embedded, docker, journal, store, client, record, scenario, slots, directory, sessions });
+        let ambush = Ambush::default();
+        let world = Arc::new(Self {
+            embedded,
+            docker,
+            journal,
+            store,
+            client,
+            record,
+            scenario,
+            slots,
+            directory,
+            sessions,
+            ambush,
+        });
         if world.scenario.up {
             for service in world.scenario.programs.keys() {
                 for _ in 0..world.docker.wanted(service) {
@@ -212,6 +226,7 @@ impl World {
                 distance: self.scenario.distance,
                 dead: dead.clone(),
                 cut: Arc::clone(&slot.cut),
+                ambush: Arc::clone(&self.ambush),
                 writes: Arc::new(AtomicU64::new(0)),
                 dies_at: first(&self.scenario.dies_at_write),
             };
@@ -251,6 +266,13 @@ impl World {
     /// Has everything go wrong that is to, and waits until it has settled.
     pub async fn play(self: &Arc<Self>) -> Ended {
         let begun = Instant::now();
+        if let Some((at, service, fault)) = self.scenario.ambush.clone() {
+            let world = Arc::clone(self);
+            tokio::spawn(async move {
+                sleep_until(begun + at).await;
+                world.ambush(&service, fault).await;
+            });
+        }
         for (at, fault) in self.scenario.faults.clone() {
             sleep_until(begun + at).await;
             self.journal.say("fate", &format!("{fault:?}"));
@@ -264,6 +286,7 @@ impl World {
             let mut state = self.docker.lock();
             (state.trouble, state.mute) = (Trouble::default(), None);
         }
+        *self.ambush.lock().unwrap() = None;
         for slot in &self.slots {
             *slot.weather.lock().unwrap() = Weather::default();
         }
@@ -372,6 +395,23 @@ impl World {
         self.scenario.forbidden.is_some() && by_policy
     }
 
+    /// Kills a service, and has that happen while the claim of the next action is on its way, if one comes soon.
+    async fn ambush(self: Arc<Self>, service: &str, fault: Fault) {
+        let (told, hears) = oneshot::channel();
+        let (done, waits) = oneshot::channel();
+        *self.ambush.lock().unwrap() = Some((told, waits));
+        self.docker.kill(service);
+        if !timeout(self.scenario.calm / 4, hears).await.is_ok_and(|heard| heard.is_ok()) {
+            *self.ambush.lock().unwrap() = None;
+            return;
+        }
+        self.journal.say("fate", &format!("{fault:?}, meanwhile"));
+        tokio::spawn(Arc::clone(&self).suffer(fault));
+        // Nobody's clock goes on before what is done at once is done.
+        sleep(Duration::from_millis(1)).await;
+        drop(done);
+    }
+
     async fn suffer(self: Arc<Self>, fault: Fault) {
         match fault {
             Fault::Kill(s) => self.docker.kill(&s),
@@ -456,6 +496,9 @@ impl World {
                 self.forbid(Some(what)).await;
                 sleep(long).await;
                 self.forbid(None).await;
+            }
+            Fault::Depose => {
+                let _ = self.client.clone().delete("/wicap.dev/leader/actuator.here", None).await;
             }
             Fault::Mute(s, long) => {
                 self.docker.lock().mute = Some(s);
