@@ -203,6 +203,10 @@ impl Judge {
             return self.fail(revision, format!("{name} is asked for, and its stack was never observed"));
         };
         let target = text(run, "/spec/target").to_owned();
+        let states = status.pointer("/recovery").and_then(Value::as_array).into_iter().flatten();
+        if !states.into_iter().any(|s| text(s, "/service") == target && text(s, "/lastAction") == name) {
+            self.fail(revision, format!("{name} is asked for, and its attempt is not counted with it"));
+        }
         let services = status.pointer("/services").and_then(Value::as_array).cloned().unwrap_or_default();
         let unknown = services.iter().any(|s| text(s, "/name") == target && text(s, "/state") == "Unknown");
         if unknown {

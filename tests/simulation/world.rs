@@ -47,8 +47,9 @@ const AFTERMATH: Duration = Duration::from_secs(35);
 const AFTERMATH_OF_A_DELETION: Duration = Duration::from_secs(70);
 
 /// Where the engine goes on starting what others wait for, there is something to be done for them at each of its starts, or at every
-/// second or third where their back-off lets one go by, until their ladders have come to their ends too. It waits a minute at most.
-const AFTERMATH_OF_A_LOOP: Duration = Duration::from_secs(4 * 60 + 10);
+/// second or third where their back-off lets one go by, until their ladders have come to their ends: seven steps, and it waits a minute at
+/// most before each.
+const AFTERMATH_OF_A_LOOP: Duration = Duration::from_secs(7 * 60 + 10);
 
 /// What runs for that long is out of such a loop.
 const RUNS_AGAIN: Duration = Duration::from_secs(10);
