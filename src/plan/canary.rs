@@ -23,9 +23,10 @@ pub fn tripped(
     if let Some(most) = rules.max_actions.filter(|most| claimed >= *most) {
         return Some((MAX_ACTIONS, format!("{claimed} of {most} actions were claimed")));
     }
+    // What was never claimed, since its cause was gone by then, has done nothing.
     let failed = |a: &&ActionRun| {
-        let phase = a.status.as_ref().map(|s| s.phase);
-        a.spec.session == session.name() && a.spec.stack == session.spec.stack && phase == Some(ActionPhase::Failed)
+        let failed = a.status.as_ref().is_some_and(|s| s.phase == ActionPhase::Failed && s.started_at.is_some());
+        a.spec.session == session.name() && a.spec.stack == session.spec.stack && failed
     };
     let failures = actions.iter().filter(failed).count();
     if let Some(most) = rules.max_failures.filter(|most| failures >= *most as usize) {
@@ -92,11 +93,19 @@ mod tests {
     #[test]
     fn only_the_sessions_own_failures_count() {
         let session = canary(StopRules { max_failures: Some(2), ..StopRules::default() });
-        let failed = |name| action(name, ActionKind::RestartService, "ui", ActionPhase::Failed);
-        let mut actions = vec![failed("a"), failed("b"), action("c", ActionKind::RestartService, "ui", ActionPhase::Denied)];
+        let ended = |name, phase| {
+            let mut ended = action(name, ActionKind::RestartService, "ui", phase);
+            ended.status.as_mut().unwrap().started_at = Some(at(1000));
+            ended
+        };
+        let mut actions =
+            vec![ended("a", ActionPhase::Failed), ended("b", ActionPhase::Failed), ended("c", ActionPhase::Denied)];
         assert_eq!(tripped(&session, None, &actions), Some(("maxFailures", "2 of 2 actions failed".to_owned())));
         actions[1].spec.session = "another".to_owned();
         assert_eq!(tripped(&session, None, &actions), None);
+        actions[1].spec.session = "night".to_owned();
+        actions[1].status.as_mut().unwrap().started_at = None;
+        assert_eq!(tripped(&session, None, &actions), None, "its cause was gone before it was claimed");
     }
 
     #[test]

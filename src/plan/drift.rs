@@ -38,7 +38,12 @@ pub(super) fn detect_anew(stack: &WicapStack, acknowledged: &dyn Fn(&str) -> boo
         let flaps = !acknowledged(&spec.name) && flaps_until(stack, service, now).is_some();
         let kind = if flaps { Some(DriftKind::Flapping) } else { kind_now(&stack.spec, service) };
         let Some(kind) = kind else { continue };
-        let began = if kind == DriftKind::Flapping { service.starts.iter().max().copied() } else { service.since };
+        let began = match kind {
+            DriftKind::Flapping => service.starts.iter().max().copied(),
+            // They come to what runs, and it goes on as it was: its state says nothing of their age.
+            DriftKind::Detached | DriftKind::ConfigDrift | DriftKind::ImageDrift => None,
+            _ => service.since,
+        };
         drift.push(Drift {
             service: spec.name.clone(),
             kind,

@@ -118,6 +118,7 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
             let troubled = entry.total > 0
                 || entry.escalated_at.is_some()
                 || !entry.exhausted.is_empty()
+                || entry.retried
                 || in_drift(&status.drift, &spec.name);
             if troubled && entry.stable_since.is_none() {
                 entry.stable_since = Some(now);
@@ -151,16 +152,25 @@ pub(super) fn track(seen: &Seen<'_>) -> Tracked {
 }
 
 /// Gives those that were given up for want of another a fresh ladder when that one is well again for good: once until they have been well
-/// for good themselves, so that a troubled spell stays bounded, also where what mends them is what troubles the other.
+/// for good themselves, so that a troubled spell stays bounded, also where what mends them is what troubles the other. Whatever they are at
+/// that moment, which does not come again: claimed, starting, or not to be asked.
 fn begin_dependents_anew(stack: &WicapStack, status: &WicapStackStatus, drift: &[Drift], out: &mut Tracked) {
     let Tracked { recovery, recovered, .. } = out;
     for entry in recovery.iter_mut().filter(|entry| entry.service != WHOLE_STACK && !entry.retried) {
-        let kind = drift.iter().find(|d| d.service == entry.service).map(|d| d.kind);
-        let given_up = kind.is_some_and(|kind| entry.escalated_at.is_some() || entry.exhausted.contains(&kind));
+        let given_up = entry.escalated_at.is_some() || !entry.exhausted.is_empty();
         let of_spec = stack.spec.service(&entry.service).map(|s| s.depends_on.as_slice()).unwrap_or_default();
         let observed = status.service(&entry.service).map(|s| s.depends_on.as_slice()).unwrap_or_default();
         if given_up && of_spec.iter().chain(observed).any(|dependency| recovered.contains(dependency)) {
-            begin_anew(entry);
+            let kind = drift.iter().find(|d| d.service == entry.service).map(|d| d.kind);
+            let mending = entry.escalated_at.is_none() && kind.is_some_and(|kind| !entry.exhausted.contains(&kind));
+            if mending {
+                // What is under way for another kind of drift goes on.
+                entry.exhausted.clear();
+            } else {
+                let stable_since = entry.stable_since;
+                begin_anew(entry);
+                entry.stable_since = stable_since;
+            }
             entry.retried = true;
         }
     }

@@ -45,10 +45,18 @@ fn count(old: &ServiceStatus, container: &Container, at: Time, written_at: Optio
     if never_seen || (same && old.started_at == Some(at)) {
         return 0;
     }
+    // One of several speaks now that another is gone. It ran already when all of them were looked at.
+    let known = old.container_id.is_some() && old.state != ServiceState::Unknown;
+    if !same && known && written_at.is_some_and(|written| at <= written) {
+        return 0;
+    }
     // The engine counts a restart when it decides on it, and starts the container some time later.
     let pending = i64::from(container.status == ContainerState::Restarting);
     let seen = if same {
         container.restart_count - old.restarts + i64::from(old.state == ServiceState::Restarting) - pending
+    } else if known && old.replicas.is_some() {
+        // How often this one of them had been restarted before is not known.
+        1
     } else {
         container.restart_count + 1 - pending
     };
@@ -107,6 +115,7 @@ mod tests {
             ("the engine was silent until now", Some((S::Unknown, None, 0, 0)), ("a", C::Running, 90, 0), 0),
             ("nothing new", Some((S::Running, Some("a"), 90, 0)), ("a", C::Running, 90, 0), 0),
             ("its first container", Some((S::Missing, None, 0, 0)), ("a", C::Running, 95, 0), 1),
+            ("and that is restarted before the look", Some((S::Missing, None, 0, 0)), ("a", C::Running, 95, 6), 7),
             ("started by hand", Some((S::Exited, Some("a"), 50, 3)), ("a", C::Running, 95, 0), 1),
             ("restarted by the engine", Some((S::Running, Some("a"), 50, 0)), ("a", C::Running, 95, 1), 1),
             ("four times between looks", Some((S::Running, Some("a"), 50, 1)), ("a", C::Running, 95, 5), 4),
@@ -118,7 +127,10 @@ mod tests {
             ("made anew, and restarted twice since", Some((S::Running, Some("a"), 50, 7)), ("b", C::Running, 95, 2), 3),
             ("more than is kept", Some((S::Running, Some("a"), 50, 0)), ("a", C::Running, 95, 999), STARTS_KEPT),
         ] {
-            let old = old.map(|(state, id, started, restarts)| written(state, id, started, restarts));
+            let mut old = old.map(|(state, id, started, restarts)| written(state, id, started, restarts));
+            if let Some(old) = old.as_mut().filter(|old| old.state == S::Missing) {
+                old.replicas = Some(crate::api::stack::Replicas { desired: 1, ready: 0 });
+            }
             let (id, status, started, restarts) = now;
             let container = container(id, status, started, restarts);
             let one = std::slice::from_ref(&container);
@@ -136,6 +148,20 @@ mod tests {
         };
         assert!(of_two(51).is_empty());
         assert_eq!(of_two(95), [at(95)]);
+    }
+
+    #[test]
+    fn one_of_several_that_speaks_since_another_is_gone_has_not_started_for_that() {
+        let mut old = written(ServiceState::Running, Some("a"), 50, 0);
+        let left = |started| [container("b", ContainerState::Running, started, 12)];
+        let alone = |old: &ServiceStatus, started| {
+            let left = left(started);
+            starts(Some(old), Some(&left[0]), &left, Some(at(92)), at(100))
+        };
+        assert!(alone(&old, 51).is_empty(), "it ran before the last look");
+        assert_eq!(alone(&old, 95).len(), 13, "it may have been made, and restarted twelve times, since");
+        old.replicas = Some(crate::api::stack::Replicas { desired: 2, ready: 2 });
+        assert_eq!(alone(&old, 95), [at(95)], "its restarts may be of any time");
     }
 
     #[test]

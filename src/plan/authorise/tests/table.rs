@@ -113,10 +113,11 @@ fn word(w: &mut World, key: &str, value: &'static str) {
         "end" => w.sessions[0].spec.end = true,
         "canary" => w.sessions[0].spec.canary = Some(Canary { actions: names(value), ..Canary::default() }),
         "claimed" => w.sessions[0].status.as_mut().unwrap().usage.actions = value.parse().unwrap(),
-        "failed" => w.actions.extend(
-            (0..value.parse().unwrap())
-                .map(|n| action(&format!("failed-{n}"), ActionKind::StatusCheck, "redis", ActionPhase::Failed)),
-        ),
+        "failed" => w.actions.extend((0..value.parse().unwrap()).map(|n| {
+            let mut failed = action(&format!("failed-{n}"), ActionKind::StatusCheck, "redis", ActionPhase::Failed);
+            failed.status.as_mut().unwrap().started_at = Some(at(0));
+            failed
+        })),
         "max" => w.sessions[0].spec.max_tier = name(value),
         "listed" => w.sessions[0].spec.allowed_actions = names(value),
         "budget" => w.sessions[0].spec.budget = Some(budget(value)),

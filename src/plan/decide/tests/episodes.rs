@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::Object;
 use crate::api::incident::IncidentPhase;
+use crate::api::stack::Maintenance;
 
 /// `ui` in that state, with one restart as its ladder and no waits.
 fn short(state: S) -> World {
@@ -256,15 +257,91 @@ fn a_rollback_that_stops_a_service_is_not_taken_for_a_stopped_stack() {
     assert_eq!((asked(&plan), plan.recovery[0].episode), (vec!["stop_service ui".to_owned()], 2));
 }
 
-#[test]
-fn what_was_given_up_for_want_of_another_is_tried_anew_once_that_one_is_well_for_good() {
-    let mut w = World::with(&[("redis", S::Exited), ("ui", S::Exited)], |w| {
+/// An ui that depends on redis, both down, and a ladder of one step.
+fn ui_wants_redis() -> World {
+    World::with(&[("redis", S::Exited), ("ui", S::Exited)], |w| {
         let recovery = &mut w.stack.spec.defaults.recovery;
         recovery.ladder = vec![LadderStep::new(ActionKind::RestartService, 1)];
         (recovery.hold_off, recovery.backoff) = (seconds(0), Backoff { initial: seconds(0), max: seconds(0) });
         recovery.reset_after = seconds(60);
         w.stack.spec.services[1].depends_on = vec!["redis".into()];
-    });
+    })
+}
+
+/// The same at the moment before redis has been well for its stable spell, after `ui` was given up.
+fn ui_was_given_up_for_want_of_redis() -> World {
+    let mut w = ui_wants_redis();
+    w.step(1000, ActionPhase::Failed);
+    let redis = service(&mut w.stack, "redis");
+    (redis.state, redis.since) = (S::Running, Some(at(3000)));
+    assert_eq!(asked(&w.step(3000, ActionPhase::Failed)), ["restart_service ui"]);
+    assert_eq!(w.step(5000, ActionPhase::Failed).escalated, ["ui"]);
+    w
+}
+
+/// A look that finds `ui` in that state, and whether an operator claims it.
+fn see_ui(w: &mut World, state: S, now: i64, claimed: bool) -> Plan {
+    let ui = service(&mut w.stack, "ui");
+    if ui.state != state {
+        (ui.state, ui.since) = (state, Some(at(now)));
+    }
+    let claim = Maintenance { until: at(64_000), reason: "a new disk".into(), services: vec!["ui".to_owned()] };
+    w.stack.spec.maintenance = Some(claim).filter(|_| claimed);
+    w.step(now, ActionPhase::Failed)
+}
+
+fn entry<'a>(plan: &'a Plan, service: &str) -> &'a RecoveryState {
+    plan.recovery.iter().find(|r| r.service == service).unwrap()
+}
+
+#[test]
+fn what_was_mended_unseen_is_at_rest_after_a_stable_spell_of_its_own() {
+    for (meanwhile, claimed) in [(S::Exited, true), (S::Unknown, false), (S::Starting, false)] {
+        let mut w = ui_was_given_up_for_want_of_redis();
+        see_ui(&mut w, meanwhile, 62_999, claimed);
+        assert!(entry(&see_ui(&mut w, meanwhile, 63_000, claimed), "ui").retried);
+        let phase = |w: &World| w.incidents[0].status.as_ref().map(|s| s.phase);
+        for now in [64_000, 100_000, 123_999] {
+            assert!(entry(&see_ui(&mut w, S::Running, now, false), "ui").retried, "{now}");
+            assert_eq!(phase(&w), Some(IncidentPhase::Escalated), "{meanwhile:?} {now}");
+        }
+        assert!(!entry(&see_ui(&mut w, S::Running, 124_000, false), "ui").retried, "{meanwhile:?}");
+        see_ui(&mut w, S::Running, 124_001, false);
+        assert_eq!(phase(&w), Some(IncidentPhase::Resolved), "{meanwhile:?}");
+    }
+}
+
+#[test]
+fn what_is_being_mended_for_another_reason_goes_on_when_what_it_depends_on_is_well_for_good() {
+    let mut w = ui_was_given_up_for_want_of_redis();
+    w.stack.spec.services[1].recovery = Some(w.stack.spec.defaults.recovery.clone());
+    w.stack.spec.services[1].recovery.as_mut().unwrap().ladder[0].attempts = 3;
+    assert_eq!(asked(&see_ui(&mut w, S::Unhealthy, 60_000, false)), ["restart_service ui"]);
+    assert_eq!(asked(&see_ui(&mut w, S::Unhealthy, 62_000, false)), ["restart_service ui"]);
+    let plan = see_ui(&mut w, S::Unhealthy, 64_000, false);
+    let ui = entry(&plan, "ui");
+    assert_eq!((entry(&plan, "redis").total, ui.total, ui.retried, ui.exhausted.len()), (0, 3, true, 0));
+}
+
+#[test]
+fn it_is_tried_anew_whatever_it_was_when_the_other_had_been_well_for_good() {
+    for meanwhile in [S::Exited, S::Starting, S::Unknown, S::Running, S::Restarting] {
+        for claimed in [false, true] {
+            let mut w = ui_was_given_up_for_want_of_redis();
+            let what = format!("{meanwhile:?}, claimed: {claimed}");
+            assert_eq!(entry(&see_ui(&mut w, meanwhile, 62_999, claimed), "redis").total, 1, "{what}");
+            let plan = see_ui(&mut w, meanwhile, 63_000, claimed);
+            assert_eq!(entry(&plan, "redis").total, 0, "redis is well for good: {what}");
+            let tried = asked(&plan).concat() + &asked(&see_ui(&mut w, S::Exited, 64_000, false)).concat();
+            assert_eq!(tried, "restart_service ui", "{what}");
+            assert!(asked(&see_ui(&mut w, S::Exited, 66_000, false)).is_empty(), "once: {what}");
+        }
+    }
+}
+
+#[test]
+fn what_was_given_up_for_want_of_another_is_tried_anew_once_that_one_is_well_for_good() {
+    let mut w = ui_wants_redis();
     let mut see = |redis: S, now: i64| {
         let seen = service(&mut w.stack, "redis");
         (seen.state, seen.since) = (redis, Some(at(now)).filter(|_| seen.state != redis).or(seen.since));

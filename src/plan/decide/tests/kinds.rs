@@ -99,7 +99,10 @@ fn a_dependency_that_flaps_is_waited_for_while_it_is_down() {
 #[test]
 fn only_a_new_container_brings_a_service_back_to_its_network() {
     let mut w = World::with(&[("ui", S::Running)], |w| service(&mut w.stack, "ui").missing_networks = vec!["back".into()]);
-    let plan = w.plan(5000);
+    let plan = w.step(60_000, ActionPhase::Failed);
+    assert_eq!((asked(&plan).len(), plan.drift[0].since), (0, at(60_000)), "it was well until now, however long it runs");
+    assert_eq!(asked(&w.plan(64_999)), Vec::<String>::new());
+    let plan = w.plan(65_000);
     assert_eq!((asked(&plan), plan.drift[0].kind), (vec!["recreate_service ui".to_owned()], DriftKind::Detached));
     assert_eq!(plan.drift[0].evidence, "it runs without its network back");
 }
@@ -107,7 +110,7 @@ fn only_a_new_container_brings_a_service_back_to_its_network() {
 #[test]
 fn a_new_image_is_reported_or_taken_up_as_the_service_says() {
     let mut w = World::with(&[("ui", S::Running)], |w| service(&mut w.stack, "ui").image_drift = Some(true));
-    let plan = w.plan(5000);
+    let plan = w.step(0, ActionPhase::Failed);
     assert_eq!((asked(&plan).len(), plan.drift[0].kind), (0, DriftKind::ImageDrift));
     w.stack.spec.defaults.recovery.on_image_drift = OnConfigDrift::Recreate;
     assert_eq!(asked(&w.plan(5000)), ["recreate_service ui"]);
@@ -124,6 +127,7 @@ fn what_serves_is_disturbed_only_while_all_other_critical_services_are_well_and_
         let mut w = World::with(&[("ui", S::Running), ("redis", redis)], drifted);
         w.stack.spec.services[1].managed = false;
         change(&mut w);
+        w.step(0, ActionPhase::Failed);
         w.plan(5000).planned_action
     };
     assert_eq!(planned(S::Running, |_| {}).as_deref(), Some("recreate_service ui"));
@@ -145,6 +149,7 @@ fn services_with_another_configuration_are_created_anew_one_after_the_other() {
             service(&mut w.stack, name).config_drift = Some(true);
         }
     });
+    assert!(asked(&w.step(0, ActionPhase::Running)).is_empty());
     assert_eq!(asked(&w.step(5000, ActionPhase::Running)), ["recreate_service a"]);
     assert!(asked(&w.plan(6000)).is_empty());
     w.actions[0].status.as_mut().unwrap().phase = ActionPhase::Succeeded;
@@ -164,6 +169,7 @@ fn orphans_are_told_once_and_left_alone() {
 #[test]
 fn one_that_fails_its_checks_for_want_of_its_network_is_created_anew_and_not_started_again() {
     let mut w = World::with(&[("ui", S::Unhealthy)], |w| service(&mut w.stack, "ui").missing_networks = vec!["back".into()]);
+    w.step(0, ActionPhase::Failed);
     let plan = w.step(5000, ActionPhase::Failed);
     assert_eq!((asked(&plan), plan.drift[0].kind), (vec!["recreate_service ui".to_owned()], DriftKind::Detached));
 }
