@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::docker::docker;
+use support::docker::{Proxy, docker};
 use support::scene::Scene;
 use support::{Daemon, apply, phase, until};
 use wicap::act::job::container_name;
@@ -169,6 +169,34 @@ async fn a_stop_ends_a_job_and_its_container_and_so_does_the_end_of_who_runs_it(
     scene.do_ctl(&["stop", "wicap", "--reason", "x"]);
     let run = ended(&scene, "stopped").await;
     assert_eq!(phase(&run), ActionPhase::Interrupted, "{run:#?}");
+    until_nothing_is_left(&scene).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_could_not_be_removed_is_removed_when_the_engine_answers_again() {
+    let mut scene = scene("jobs-cut").await;
+    scene.daemons[0].signal(rustix::process::Signal::TERM);
+    scene.daemons[0].ended().await;
+    let proxy = Proxy::new(scene.example.path());
+    scene.daemons[0] = Daemon::start(&scene.url, scene.example.path(), &["--docker", &proxy.url()]);
+    ask(&scene, "left", "endless", "10m");
+    let running = until::<ActionRun>(&scene.store, "left", "Running", |r| phase(r) == ActionPhase::Running).await;
+    until_it_runs(&running).await;
+
+    proxy.cut();
+    scene.do_ctl(&["stop", "wicap", "--reason", "x"]);
+    let run = ended(&scene, "left").await;
+    assert_eq!(phase(&run), ActionPhase::Interrupted, "{run:#?}");
+    // When it ended, and since that was written.
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while scene.daemons[0].logged().matches("could not be removed").count() < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("it is tried");
+    assert!(left(&scene).contains("running"), "{}", left(&scene));
+    proxy.mend();
     until_nothing_is_left(&scene).await;
 }
 

@@ -397,6 +397,29 @@ async fn an_order_of_requests_is_the_same_each_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_no_older_than_its_look_and_what_ended_during_it_permits_nothing() {
+    let arena = Arena::new().await;
+    let store = arena.store(arena.embedded.client().await.unwrap(), "/look");
+    // The session ends an hour from now.
+    let world = World::new(store.clone(), 2, "start_service", true, |_| {}).await;
+    let looked = async |leader: usize, takes: Duration| {
+        let claims = Claims::new(store.clone(), world.fence(leader), "here", "tester", StopFile::of("/nowhere".as_ref()));
+        let run = store.api::<ActionRun>().get(&format!("r{leader}")).await.unwrap();
+        let look = async |_: &WicapStack, _: &ActionRun| {
+            tokio::time::sleep(takes).await;
+            Ok(Look { before: Vec::new(), command: Ok(vec!["start".to_owned()]) })
+        };
+        claims.claim(&run, look).await.unwrap()
+    };
+    let asked = store.clock().now();
+    let Claimed::Ours(run, ..) = looked(0, Duration::from_secs(14)).await else { panic!("it is permitted") };
+    assert!(run.status.unwrap().started_at >= Some(after(asked, Duration::from_secs(14))));
+    tokio::time::sleep(Duration::from_secs(3580)).await;
+    assert!(matches!(looked(1, Duration::from_secs(14)).await, Claimed::Wait), "the session is over");
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_real_etcd_chance_finds_no_other_end() {
     let server = Server::etcd().await;

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::verify::{acts_by_id, has_started};
 use crate::api::Time;
 use crate::api::action::{ActionKind, ContainerFact};
 use crate::api::stack::{Health, ProbeState, ServiceState, ServiceStatus, WicapStack, WicapStackSpec};
@@ -35,13 +36,13 @@ pub fn brings_up(action: ActionKind) -> bool {
 /// What the observer says of the processes that `after` names. Whenever it looked, it has seen them only if it names the same container
 /// and the same start.
 #[must_use]
-pub fn word(stack: &WicapStack, after: &[ContainerFact]) -> Word {
+pub fn word(stack: &WicapStack, action: ActionKind, before: &[ContainerFact], after: &[ContainerFact]) -> Word {
     let status = stack.status.as_ref();
     let mut not_yet = None;
     for fact in after {
         match status.and_then(|s| s.service(&fact.service)) {
             None => not_yet = not_yet.or(Some(format!("{} was not observed since", fact.service))),
-            Some(service) => match of(service, fact, status.and_then(|s| s.observed_at)) {
+            Some(service) => match of(service, action, before, fact, status.and_then(|s| s.observed_at)) {
                 Word::Serves => {}
                 Word::NotYet(why) => not_yet = not_yet.or(Some(why)),
                 fails @ Word::Fails(_) => return fails,
@@ -51,15 +52,43 @@ pub fn word(stack: &WicapStack, after: &[ContainerFact]) -> Word {
     not_yet.map_or(Word::Serves, Word::NotYet)
 }
 
-fn of(service: &ServiceStatus, fact: &ContainerFact, observed_at: Option<Time>) -> Word {
+fn of(
+    service: &ServiceStatus,
+    action: ActionKind,
+    before: &[ContainerFact],
+    fact: &ContainerFact,
+    observed_at: Option<Time>,
+) -> Word {
     let name = &service.name;
-    // The worst of several speaks for all: when another one does, and runs, so does this one.
-    let of_several = service.replicas.is_some() && service.container_id != fact.container_id;
-    if of_several && service.state == ServiceState::Running && observed_at > fact.started_at {
-        return Word::Serves;
-    }
     let detail = service.message.as_deref().map_or(String::new(), |m| format!(": {m}"));
-    if service.container_id != fact.container_id || service.started_at < fact.started_at {
+    if service.replicas.is_some() && observed_at > fact.started_at {
+        let another = service.container_id.is_some() && service.container_id != fact.container_id;
+        let passes = service.probes.iter().all(|p| p.state == ProbeState::Passing);
+        let one_runs = another && service.replicas.is_some_and(|r| r.ready > 0);
+        let itself = service.container_id == fact.container_id && service.started_at == fact.started_at;
+        let runs = itself && service.exit_code.is_none() && service.health != Some(Health::Unhealthy);
+        // The worst of several speaks for all.
+        match service.state {
+            // When another one does, and runs, so does this one.
+            ServiceState::Running if another => return Word::Serves,
+            // Another is down, or one is lacking, which is drift of its own: this one was all that was asked for, and one does run.
+            ServiceState::Exited | ServiceState::Dead | ServiceState::Restarting | ServiceState::Paused
+                if one_runs && acts_by_id(action) && passes =>
+            {
+                return Word::Serves;
+            }
+            ServiceState::Missing if (one_runs || runs) && acts_by_id(action) && passes => return Word::Serves,
+            // What is to bring all of them up may not have been looked at since its last one came.
+            ServiceState::Missing => return Word::NotYet(format!("{name} has too few containers{detail}")),
+            state if another => return Word::NotYet(format!("another container of {name} is {state:?}{detail}")),
+            _ => {}
+        }
+    }
+    // Where the clock was set back, the earlier start has the later time.
+    let then = before.iter().find(|then| then.service == *name);
+    let seen_before = then.is_some_and(|t| t.container_id == service.container_id && t.started_at == service.started_at);
+    let stale = seen_before && has_started(then, fact);
+    if service.container_id != fact.container_id || service.started_at < fact.started_at || stale {
         return Word::NotYet(format!("{name} was not observed since"));
     }
     if service.started_at > fact.started_at {
@@ -100,6 +129,7 @@ mod tests {
     use super::*;
     use crate::api::stack::{ProbeStatus, Replicas};
     use crate::plan::fixtures::{at, service, stack};
+    use ActionKind as A;
     use ServiceState as S;
 
     fn fact(started: i64) -> ContainerFact {
@@ -128,7 +158,7 @@ mod tests {
             (S::Restarting, "a", 4000, "fails"),
             (S::Paused, "a", 4000, "fails"),
         ] {
-            let said = match word(&observed(state, id, started), &[fact(4000)]) {
+            let said = match word(&observed(state, id, started), A::StartService, &[], &[fact(4000)]) {
                 Word::Serves => "serves",
                 Word::NotYet(_) => "not yet",
                 Word::Fails(_) => "fails",
@@ -142,11 +172,59 @@ mod tests {
         let mut stack = observed(S::Running, "b", 1000);
         service(&mut stack, "ui").replicas = Some(Replicas { desired: 2, ready: 2 });
         stack.status.as_mut().unwrap().observed_at = Some(at(4000));
-        assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)), "it may have been looked at before");
+        assert!(
+            matches!(word(&stack, A::StartService, &[], &[fact(4000)]), Word::NotYet(_)),
+            "it may have been looked at before"
+        );
         stack.status.as_mut().unwrap().observed_at = Some(at(4001));
-        assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
+        assert_eq!(word(&stack, A::StartService, &[], &[fact(4000)]), Word::Serves);
         service(&mut stack, "ui").state = S::Starting;
-        assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)));
+        assert!(matches!(word(&stack, A::StartService, &[], &[fact(4000)]), Word::NotYet(_)));
+    }
+
+    #[test]
+    fn one_of_several_that_was_started_is_not_judged_by_another_that_is_down_or_lacking() {
+        let several = |state, id: &str| {
+            let mut stack = observed(state, id, 4000);
+            service(&mut stack, "ui").replicas = Some(Replicas { desired: 2, ready: 1 });
+            stack.status.as_mut().unwrap().observed_at = Some(at(4001));
+            stack
+        };
+        let said = |stack: &WicapStack, action| word(stack, action, &[], &[fact(4000)]);
+        for state in [S::Exited, S::Dead, S::Restarting, S::Paused, S::Missing] {
+            let stack = several(state, "b");
+            assert_eq!(said(&stack, A::StartService), Word::Serves, "{state:?}");
+            assert_eq!(said(&stack, A::RestartService), Word::Serves, "{state:?}");
+            assert!(matches!(said(&stack, A::ComposeUp), Word::NotYet(_)), "it is to bring up all of them: {state:?}");
+            let mut early = stack.clone();
+            early.status.as_mut().unwrap().observed_at = Some(at(4000));
+            assert!(matches!(said(&early, A::StartService), Word::NotYet(_)), "before the start: {state:?}");
+            let mut ended = stack.clone();
+            service(&mut ended, "ui").replicas = Some(Replicas { desired: 2, ready: 0 });
+            assert!(matches!(said(&ended, A::StartService), Word::NotYet(_)), "it ended by then: {state:?}");
+            let mut failing = stack;
+            service(&mut failing, "ui").probes =
+                vec![ProbeStatus { state: ProbeState::Failing, ..ProbeStatus::unasked("up") }];
+            assert!(matches!(said(&failing, A::StartService), Word::NotYet(_)), "{state:?}");
+        }
+        for state in [S::Unhealthy, S::Starting, S::Unknown] {
+            assert!(matches!(said(&several(state, "b"), A::StartService), Word::NotYet(_)), "{state:?}");
+        }
+        let mut lacks = several(S::Missing, "a");
+        assert_eq!(said(&lacks, A::StartService), Word::Serves);
+        assert!(matches!(said(&lacks, A::ComposeUp), Word::NotYet(_)));
+        service(&mut lacks, "ui").exit_code = Some(1);
+        assert!(matches!(said(&lacks, A::StartService), Word::NotYet(_)), "it has ended");
+        service(&mut lacks, "ui").container_id = None;
+        assert!(matches!(said(&lacks, A::StartService), Word::NotYet(_)), "it is gone");
+    }
+
+    #[test]
+    fn what_was_seen_before_is_not_taken_for_a_later_start_where_the_clock_was_set_back() {
+        let stack = observed(S::Exited, "a", 5000);
+        assert!(matches!(word(&stack, A::StartService, &[fact(5000)], &[fact(4000)]), Word::NotYet(_)));
+        assert!(matches!(word(&stack, A::StartService, &[fact(3000)], &[fact(4000)]), Word::Fails(_)));
+        assert!(matches!(word(&stack, A::ComposeUp, &[fact(5000)], &[fact(5000)]), Word::Fails(_)));
     }
 
     #[test]
@@ -154,12 +232,12 @@ mod tests {
         let mut stack = observed(S::Starting, "a", 4000);
         let ui = service(&mut stack, "ui");
         ui.health = Some(Health::Starting);
-        assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
+        assert_eq!(word(&stack, A::StartService, &[], &[fact(4000)]), Word::Serves);
         let probe = |state| ProbeStatus { state, ..ProbeStatus::unasked("up") };
         service(&mut stack, "ui").probes = vec![probe(ProbeState::Unknown)];
-        assert!(matches!(word(&stack, &[fact(4000)]), Word::NotYet(_)));
+        assert!(matches!(word(&stack, A::StartService, &[], &[fact(4000)]), Word::NotYet(_)));
         service(&mut stack, "ui").probes = vec![probe(ProbeState::Passing)];
-        assert_eq!(word(&stack, &[fact(4000)]), Word::Serves);
+        assert_eq!(word(&stack, A::StartService, &[], &[fact(4000)]), Word::Serves);
     }
 
     #[test]
@@ -175,9 +253,9 @@ mod tests {
             };
             names.iter().map(fact).collect()
         };
-        assert_eq!(word(&stack, &facts(&["ui"])), Word::Serves);
-        assert!(matches!(word(&stack, &facts(&["ui", "redis"])), Word::Fails(_)));
-        assert!(matches!(word(&stack, &facts(&["ui", "sql"])), Word::NotYet(_)));
+        assert_eq!(word(&stack, A::ComposeUp, &[], &facts(&["ui"])), Word::Serves);
+        assert!(matches!(word(&stack, A::ComposeUp, &[], &facts(&["ui", "redis"])), Word::Fails(_)));
+        assert!(matches!(word(&stack, A::ComposeUp, &[], &facts(&["ui", "sql"])), Word::NotYet(_)));
     }
 
     #[test]

@@ -103,7 +103,6 @@ pub fn postcondition(action: ActionKind, before: &[ContainerFact], after: &[Cont
 
 fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) -> Result<(), String> {
     let running = || if runs(now.state) { Ok(()) } else { Err(format!("does not run: it is {:?}", now.state)) };
-    let then_started = then.and_then(|f| f.started_at);
     let then_id = then.and_then(|f| f.container_id.as_ref());
     match action {
         ActionKind::StatusCheck => match now.state {
@@ -115,8 +114,7 @@ fn judge(action: ActionKind, then: Option<&ContainerFact>, now: &ContainerFact) 
             if action == ActionKind::StartService && then_id != now.container_id.as_ref() {
                 return Err("runs in another container than the one that was started".to_owned());
             }
-            // An absent time is earlier than any.
-            if now.started_at > then_started { Ok(()) } else { Err("has not started since".to_owned()) }
+            if has_started(then, now) { Ok(()) } else { Err("has not started since".to_owned()) }
         }
         ActionKind::StopService => match now.state {
             ServiceState::Exited | ServiceState::Missing | ServiceState::Dead => Ok(()),
@@ -151,7 +149,7 @@ pub fn hopeless(action: ActionKind, before: &[ContainerFact], after: &[Container
             let id: String = id.chars().take(12).collect();
             return Some(format!("the container {id} of {} is gone", now.service));
         }
-        let started = now.started_at > then.and_then(|f| f.started_at);
+        let started = has_started(then, now);
         match now.state {
             _ if !over => None,
             ServiceState::Missing => Some(format!("{} has no container", now.service)),
@@ -163,8 +161,17 @@ pub fn hopeless(action: ActionKind, before: &[ContainerFact], after: &[Container
     })
 }
 
+/// Whether what runs, or ran last, is another start than `then`.
+pub(super) fn has_started(then: Option<&ContainerFact>, now: &ContainerFact) -> bool {
+    let started = then.and_then(|f| f.started_at);
+    let same = then.is_some_and(|f| f.container_id.is_some() && f.container_id == now.container_id);
+    // A container's start is told by another time, also by an earlier one: the clock may have been set back. An absent time is earlier
+    // than any.
+    if same { now.started_at.is_some() && now.started_at != started } else { now.started_at > started }
+}
+
 /// Whether the action is a call on a container by its id, instead of a run of Compose.
-fn acts_by_id(action: ActionKind) -> bool {
+pub(super) fn acts_by_id(action: ActionKind) -> bool {
     matches!(action, ActionKind::StartService | ActionKind::RestartService | ActionKind::StopService)
 }
 
@@ -296,6 +303,11 @@ mod tests {
             (A::StartService, &fact(S::Exited, "a", 0), fact(S::Running, "a", 1), true),
             (A::RestartService, &running, running.clone(), false),
             (A::RestartService, &running, fact(S::Running, "a", 11), true),
+            // The clock was set back.
+            (A::StartService, &exited, fact(S::Running, "a", 9), true),
+            (A::RestartService, &running, fact(S::Running, "a", 9), true),
+            (A::RestartService, &running, fact(S::Running, "b", 9), false),
+            (A::RestartService, &running, fact(S::Running, "a", 0), false),
             (A::RestartService, &running, fact(S::Exited, "a", 11), false),
             (A::StopService, &running, exited.clone(), true),
             (A::StopService, &running, missing.clone(), true),
@@ -325,6 +337,7 @@ mod tests {
         for (action, after, over, expected) in [
             (A::StartService, fact(S::Exited, "a", 11), true, true),
             (A::StartService, fact(S::Exited, "a", 11), false, false),
+            (A::StartService, fact(S::Exited, "a", 9), true, true),
             (A::StartService, fact(S::Restarting, "a", 11), true, true),
             (A::StartService, fact(S::Exited, "a", 10), true, false),
             (A::StartService, fact(S::Running, "a", 11), true, false),

@@ -34,7 +34,9 @@ use super::runtime::{Action, ReconcileError, Sources, lead};
 use super::{Context, Controller};
 use crate::act::serving::{self, Word};
 use crate::act::{ActError, Actor, Deed, precondition};
-use crate::api::action::{ActionPhase, ActionRun, ActionRunStatus, Claim, StepKind, Verification};
+use crate::api::action::{
+    ActionKind, ActionPhase, ActionRun, ActionRunStatus, Claim, ContainerFact, StepKind, Verification,
+};
 use crate::api::approval::Approval;
 use crate::api::session::ControlSession;
 use crate::api::stack::WicapStack;
@@ -83,6 +85,16 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
                 told.send_replace(());
                 Vec::new()
             });
+            // What a cache does not have yet would count as gone.
+            tokio::select! {
+                biased;
+                () = ending.cancelled() => return,
+                filled = async { stacks.wait_until_ready().await.and(stops.wait_until_ready().await) } => {
+                    if filled.is_err() {
+                        return;
+                    }
+                }
+            }
             let actuator = Arc::new(Actuator {
                 actor: Actor::new(context.engine.clone(), context.compose.clone()),
                 recorder: Recorder::new(context.store.clone(), Controller::Actuator.as_str(), &context.host),
@@ -157,7 +169,7 @@ impl Actuator {
                 }
             }
             // Its end may have been the last that another process did.
-            _ => self.clean_up(run, run.status.as_ref()).await,
+            _ => self.clean_up(run, run.status.as_ref()).await?,
         }
         Ok(Action::await_change())
     }
@@ -235,7 +247,11 @@ impl Actuator {
         let before = run.status.as_ref().map(|s| s.before.as_slice()).unwrap_or_default();
         let seen = async {
             let seen = self.actor.verify(&stack.spec, Deed::from(run), before, timeout, over).await;
-            if seen.holds && serving::brings_up(run.spec.action) { self.until_it_serves(stack, seen).await } else { seen }
+            if seen.holds && serving::brings_up(run.spec.action) {
+                self.until_it_serves(stack, run.spec.action, before, seen).await
+            } else {
+                seen
+            }
         };
         tokio::select! {
             biased;
@@ -248,7 +264,13 @@ impl Actuator {
     }
 
     /// Waits for the observer's word on what runs now.
-    async fn until_it_serves(&self, stack: &WicapStack, mut seen: Verification) -> Verification {
+    async fn until_it_serves(
+        &self,
+        stack: &WicapStack,
+        action: ActionKind,
+        before: &[ContainerFact],
+        mut seen: Verification,
+    ) -> Verification {
         let patience = serving::patience(&stack.spec, &seen.after);
         let mut told = self.stack_told.clone();
         let mut missing = String::new();
@@ -257,7 +279,7 @@ impl Actuator {
                 told.mark_unchanged();
                 // Of a stack that is gone the engine's word is all there is.
                 let Some(stack) = self.stacks.get(&ObjectRef::from_obj(stack)) else { return Word::Serves };
-                match serving::word(&stack, &seen.after) {
+                match serving::word(&stack, action, before, &seen.after) {
                     Word::NotYet(why) => missing = why,
                     word => return word,
                 }
@@ -427,7 +449,8 @@ impl Actuator {
             Err(_) => false,
         };
         if gone {
-            self.clean_up(run, ended.status.as_ref()).await;
+            // What it could not remove is tried again once the end is in the cache.
+            let _ = self.clean_up(run, ended.status.as_ref()).await;
         }
         written?;
         tracing::info!(name = run.name(), ?phase, message, "an action has ended");

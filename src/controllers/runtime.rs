@@ -71,8 +71,8 @@ where
     pub(crate) fn new(store: &Store) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (primary, writer) = reflector::store();
-        let mut sources = Self { store: store.clone(), sender, receiver, tasks: JoinSet::new(), primary };
-        sources.spawn(writer, |object: &P| vec![ObjectRef::from_obj(object)], false);
+        let mut sources = Self { store: store.clone(), sender, receiver, tasks: JoinSet::new(), primary: primary.clone() };
+        sources.spawn(primary, writer, |object: &P| vec![ObjectRef::from_obj(object)], false);
         sources
     }
 
@@ -97,12 +97,13 @@ where
         relate: impl Fn(&K) -> Vec<ObjectRef<P>> + Send + 'static,
     ) -> reflector::Store<K> {
         let (cache, writer) = reflector::store();
-        self.spawn(writer, relate, true);
+        self.spawn(cache.clone(), writer, relate, true);
         cache
     }
 
     fn spawn<K: Object>(
         &mut self,
+        cache: reflector::Store<K>,
         writer: reflector::store::Writer<K>,
         relate: impl Fn(&K) -> Vec<ObjectRef<P>> + Send + 'static,
         secondary: bool,
@@ -121,17 +122,27 @@ where
         let (sender, primary) = (self.sender.clone(), self.primary.clone());
         self.tasks.spawn(async move {
             let mut events = std::pin::pin!(reflector::reflector(writer, events));
+            let mut before = Vec::new();
             while let Some(Ok(event)) = events.next().await {
-                let mut related = match &event {
-                    Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => relate(object),
-                    // What vanished while nobody watched is in no event: everything that might have to do with it is looked at.
-                    Event::InitDone if secondary => {
-                        primary.state().iter().map(|o| ObjectRef::from_obj(o.as_ref())).collect()
+                let mut related: Vec<_> = match &event {
+                    Event::Apply(object) | Event::Delete(object) => relate(object),
+                    Event::Init => {
+                        before = cache.state();
+                        Vec::new()
                     }
-                    Event::Init | Event::InitDone => Vec::new(),
+                    // The cache is still the old one, and whoever was told now would find nothing new in it.
+                    Event::InitApply(_) => Vec::new(),
+                    // What vanished while nobody watched is in no event.
+                    Event::InitDone => {
+                        let known = std::mem::take(&mut before).into_iter().chain(cache.state());
+                        let related = known.flat_map(|object| relate(&object)).collect::<Vec<_>>();
+                        let all = if secondary { primary.state() } else { Vec::new() };
+                        related.into_iter().chain(all.iter().map(|o| ObjectRef::from_obj(o.as_ref()))).collect()
+                    }
                 };
                 // A cache has no order of its own, and what is done first must not be chance: a history can be told again.
                 related.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                related.dedup_by(|a, b| a.name == b.name);
                 for object in related {
                     if sender.send(object).is_err() {
                         return;

@@ -29,6 +29,9 @@ use crate::stop_file::StopFile;
 use crate::store::election::Fence;
 use crate::store::{self, List, ListParams, Store};
 
+/// How long a look may take until what was judged before it is judged again.
+const PROMPT: Duration = Duration::from_secs(1);
+
 /// Claims actions, for one leader of one host.
 #[derive(Debug)]
 pub struct Claims {
@@ -150,8 +153,8 @@ impl Claims {
         if stack.spec.host != self.host {
             return Ok(Claimed::NotOurs);
         }
-        let judged = decide(run, stack, &world, now);
-        let decision = judged.decision;
+        let mut judged = decide(run, stack, &world, now);
+        let mut decision = judged.decision;
         if judged.awaits_approval
             && let Some(session) = &world.session
             && !matches!(standing(run, stack, &world.soaks, now), Standing::Gone(_))
@@ -183,8 +186,13 @@ impl Claims {
             Err(why) => return Ok(ended(run, deny(authorise::RUNTIME_PLANE, why))),
         };
         let Look { before, command } = look(stack, run).await?;
-        // The look may have taken its time, and the store's own comparison does not know of a file.
-        if self.stop_file.holds().is_some() {
+        // The look may have taken its time. The store's own comparison does not know of a file, nor that something is over by now.
+        let begun = self.store.clock().now();
+        if elapsed(now, begun) > PROMPT {
+            let again = decide(run, stack, &world, begun);
+            (decision, judged.elevation, judged.approval) = (again.decision, again.elevation, again.approval);
+        }
+        if !decision.allowed || self.stop_file.holds().is_some() {
             return Ok(Claimed::Wait);
         }
         let command = match command {
@@ -201,8 +209,8 @@ impl Claims {
         status.claim = Some(Claim { holder: self.identity.clone(), token: self.fence.token });
         status.time_limit = Some(time_limit(run, &world.policies.items).into());
         status.before = before;
-        status.started_at = Some(now);
-        status.steps = vec![step(StepKind::Execute, command, now)];
+        status.started_at = Some(begun);
+        status.steps = vec![step(StepKind::Execute, command, begun)];
         let mut transaction = self
             .store
             .transaction()
@@ -218,7 +226,7 @@ impl Claims {
         // Authorisation has refused an action without a session.
         if let Some(session) = &world.session {
             let mut used = session.clone();
-            count(&mut used, now);
+            count(&mut used, begun);
             transaction = transaction.spec_unchanged(session)?.put_status(&used)?;
         }
         if let Some(elevation) = &judged.elevation {

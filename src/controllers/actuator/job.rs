@@ -4,12 +4,15 @@ use std::pin::pin;
 use std::sync::{MutexGuard, PoisonError};
 
 use futures::StreamExt;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
 
 use super::{Actuator, HashSet};
+use crate::act::ActError;
 use crate::api::Object;
 use crate::api::action::{ActionRun, ActionRunStatus};
 use crate::api::soak::SoakRun;
+use crate::api::stack::WicapStack;
 use crate::plan::cause::{Standing, wanted_by_soak};
 use crate::store::watch::WatchParams;
 
@@ -45,21 +48,21 @@ impl Actuator {
         std::future::pending().await
     }
 
-    /// Removes what a job that is over has left.
-    pub(super) async fn clean_up(&self, run: &ActionRun, status: Option<&ActionRunStatus>) {
-        let Some(uid) = run.metadata.uid.as_ref().filter(|_| run.spec.action.targets_job()) else { return };
+    /// Removes what a job that is over has left. That it could not be removed is an error only where it is known to have run.
+    pub(super) async fn clean_up(&self, run: &ActionRun, status: Option<&ActionRunStatus>) -> Result<(), ActError> {
+        let Some(uid) = run.metadata.uid.as_ref().filter(|_| run.spec.action.targets_job()) else { return Ok(()) };
         let was_claimed = status.is_some_and(|s| s.started_at.is_some());
         if !was_claimed || self.lock_cleaned().contains(uid) {
-            return;
+            return Ok(());
         }
-        match self.actor.clean_up(uid).await {
-            Ok(()) => {
-                self.lock_cleaned().insert(uid.clone());
-            }
-            Err(error) => {
-                tracing::warn!(name = run.name(), %error, "the container of a job that is over could not be removed");
-            }
+        if let Err(error) = self.actor.clean_up(uid).await {
+            tracing::warn!(name = run.name(), %error, "the container of a job that is over could not be removed");
+            let here = |stack: &WicapStack| stack.spec.host == self.context.host;
+            let ours = self.stacks.get(&ObjectRef::new(&run.spec.stack)).is_some_and(|stack| here(&stack));
+            return if ours { Err(error) } else { Ok(()) };
         }
+        self.lock_cleaned().insert(uid.clone());
+        Ok(())
     }
 
     fn lock_cleaned(&self) -> MutexGuard<'_, HashSet<String>> {
