@@ -105,6 +105,7 @@ fn histories() {
                         *slowest = (*slowest).max((settled, seed));
                     }
                     if !told.broken.is_empty() {
+                        println!("seed {seed} is broken");
                         broken.lock().unwrap().push((seed, told.broken));
                     }
                     let told = told_so_far.fetch_add(1, Ordering::Relaxed) + 1;

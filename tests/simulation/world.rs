@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use wicap::api::Object;
 use wicap::api::action::ActionRun;
 use wicap::api::condition;
 use wicap::api::policy::ControlPolicy;
 use wicap::api::session::ControlSession;
-use wicap::api::stack::{ServiceState, WicapStack, WicapStackStatus};
+use wicap::api::stack::{Drift, ServiceState, WicapStack, WicapStackStatus};
 use wicap::api::stop::{EmergencyStop, EmergencyStopSpec};
+use wicap::api::{Object, Severity};
 use wicap::clock::Clock;
 use wicap::controllers::{Context, run};
 use wicap::stop_file::StopFile;
@@ -46,10 +46,13 @@ const AFTERMATH: Duration = Duration::from_secs(35);
 /// And what belonged to a stack that was deleted is collected once a minute.
 const AFTERMATH_OF_A_DELETION: Duration = Duration::from_secs(70);
 
-/// Where the engine goes on starting what others wait for, there is something to be done for them at each of its starts, or at every
-/// second or third where their back-off lets one go by, until their ladders have come to their ends: seven steps, and it waits a minute at
-/// most before each.
+/// What the engine goes on starting may be seen in another state at each of its starts, and each kind of drift has a ladder: seven steps,
+/// and it waits a minute at most before each.
 const AFTERMATH_OF_A_LOOP: Duration = Duration::from_secs(7 * 60 + 10);
+
+/// Where the engine goes on starting what others wait for, there is something to be done for them whenever all its containers happen to
+/// run, which several do for hundredths of a second in a minute: their ladders may take that long, and need not come to their ends.
+const SETTLES_IN_A_LOOP: Duration = Duration::from_secs(40 * 60);
 
 /// What runs for that long is out of such a loop.
 const RUNS_AGAIN: Duration = Duration::from_secs(10);
@@ -293,7 +296,6 @@ impl World {
         }
         self.journal.say("fate", "calm");
         let calm = Instant::now();
-        let deadline = calm + SETTLES;
         let mut ended = Ended { settled: None, quiet_from: i64::MAX, quiet_at: Duration::MAX, stack: None };
         let mut rest: Option<(Instant, String)> = None;
         let (mut under_way, mut looped) = (calm, None);
@@ -308,8 +310,11 @@ impl World {
             if ended.stack.as_ref().is_some_and(|stack| self.is_being_restarted(stack)) {
                 looped = Some(now);
             }
-            let aftermath = match looped {
-                Some(at) if now - at < RUNS_AGAIN => AFTERMATH_OF_A_LOOP,
+            let loops = looped.is_some_and(|at| now - at < RUNS_AGAIN);
+            let waits_in_a_loop = loops && ended.stack.as_ref().is_some_and(has_steps_left);
+            let aftermath = match loops {
+                true if waits_in_a_loop => Duration::MAX,
+                true => AFTERMATH_OF_A_LOOP,
                 _ if self.is_deleted_once() => AFTERMATH_OF_A_DELETION,
                 _ => AFTERMATH,
             };
@@ -321,7 +326,8 @@ impl World {
                     seen.map(|seen| (now, seen))
                 }
             };
-            if now >= deadline {
+            if now >= calm + if loops { SETTLES_IN_A_LOOP } else { SETTLES } {
+                ended.settled = rest.filter(|_| waits_in_a_loop).map(|(since, _)| since - calm);
                 return ended;
             }
             let Some((since, _)) = &rest else { continue };
@@ -535,6 +541,17 @@ fn waits_for_a_person(status: &WicapStackStatus, service: &str) -> bool {
         let well = status.service(other).is_some_and(|s| s.state == ServiceState::Running);
         (called && !well) || waits_for_a_person(status, other)
     })
+}
+
+/// Whether something is left to be tried for a service that is not as it should be.
+fn has_steps_left(stack: &WicapStack) -> bool {
+    let Some(status) = &stack.status else { return false };
+    let given_up = |d: &Drift| {
+        let entry = status.recovery.iter().find(|r| r.service == d.service);
+        entry.is_some_and(|r| r.escalated_at.is_some() || r.exhausted.contains(&d.kind))
+    };
+    let ours = |d: &Drift| d.severity != Severity::Info && stack.spec.service(&d.service).is_some_and(|s| s.managed);
+    status.drift.iter().any(|d| ours(d) && !given_up(d))
 }
 
 /// What must not change any more for a stack to be at rest.
