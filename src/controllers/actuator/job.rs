@@ -12,7 +12,6 @@ use crate::act::ActError;
 use crate::api::Object;
 use crate::api::action::{ActionRun, ActionRunStatus};
 use crate::api::soak::SoakRun;
-use crate::api::stack::WicapStack;
 use crate::plan::cause::{Standing, wanted_by_soak};
 use crate::store::watch::WatchParams;
 
@@ -57,8 +56,8 @@ impl Actuator {
         }
         if let Err(error) = self.actor.clean_up(uid).await {
             tracing::warn!(name = run.name(), %error, "the container of a job that is over could not be removed");
-            let here = |stack: &WicapStack| stack.spec.host == self.context.host;
-            let ours = self.stacks.get(&ObjectRef::new(&run.spec.stack)).is_some_and(|stack| here(&stack));
+            let stack = self.stacks.get(&ObjectRef::new(&run.spec.stack));
+            let ours = stack.is_some_and(|stack| stack.spec.host == self.context.host);
             return if ours { Err(error) } else { Ok(()) };
         }
         self.lock_cleaned().insert(uid.clone());
