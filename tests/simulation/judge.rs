@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, EventType, WatchOptions};
 use serde_json::Value;
-use wicap::api::condition;
-use wicap::api::{Time, after};
+use wicap::api::{Time, after, condition, reason};
 use wicap::audit::{chain, trail};
 
 use super::journal::Deed;
@@ -111,6 +110,10 @@ struct Judge {
     asked: BTreeMap<(String, String, String), usize>,
     /// Since when a service is well, or was when it last was for long enough, by stack and service.
     well: BTreeMap<(String, String), Well>,
+    /// Incidents that were opened.
+    opened: u64,
+    /// How often a person was called.
+    called: u64,
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -166,6 +169,7 @@ impl Judge {
             }
         }
         for change in together {
+            self.call(change);
             if let (Some(stack), Some(status)) = (change.key.strip_prefix("wicapstacks.status/"), &change.value) {
                 let services = status.pointer("/services").and_then(Value::as_array).cloned().unwrap_or_default();
                 let at = time(status, "/observedAt").unwrap_or_default();
@@ -191,6 +195,23 @@ impl Judge {
             let what =
                 format!("{process} writes as the {controller} while {leader:?} leads: {}", text(record, "/object/name"));
             self.fail(revision, what);
+        }
+    }
+
+    /// A person is called once for each Incident.
+    fn call(&mut self, change: &Change) {
+        let Some(value) = &change.value else { return };
+        if change.key.starts_with("incidents/") && self.value(&change.key).is_none() {
+            self.opened += 1;
+        }
+        if change.key.starts_with("events/") && text(value, "/reason") == reason::ESCALATED {
+            let count = |event: &Value| event.pointer("/count").and_then(Value::as_u64).unwrap_or_default();
+            let before = self.value(&change.key).map_or(0, count);
+            self.called += count(value).saturating_sub(before);
+            if self.called > self.opened {
+                let (called, opened) = (self.called, self.opened);
+                self.fail(change.revision, format!("a person is called {called} times, for {opened} incidents"));
+            }
         }
     }
 
