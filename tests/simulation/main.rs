@@ -41,6 +41,8 @@ struct Told {
     trace: Vec<String>,
     broken: Vec<String>,
     settled: Option<Duration>,
+    /// Whether it was let go while somebody waited for what the engine restarts for ever: then nobody has held it to silence.
+    let_go: bool,
     deeds: usize,
 }
 
@@ -70,7 +72,8 @@ fn tell(seed: u64, directory: &Path) -> Told {
         let record = world.record.clone();
         let ended = Box::pin(world.play()).await;
         let broken = Box::pin(judge::judge(&world, &record, &ended)).await;
-        Told { trace: world.journal.trace(), broken, settled: ended.settled, deeds: world.journal.deeds().len() }
+        let let_go = ended.settled.is_some() && ended.quiet_at == Duration::MAX;
+        Told { trace: world.journal.trace(), broken, settled: ended.settled, let_go, deeds: world.journal.deeds().len() }
     })
 }
 
@@ -87,7 +90,7 @@ fn histories() {
     let next = AtomicU64::new(first);
     let broken = Mutex::new(Vec::new());
     let (deeds, slowest) = (AtomicU64::new(0), Mutex::new((Duration::ZERO, 0)));
-    let told_so_far = AtomicU64::new(0);
+    let (told_so_far, let_go) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let begun = std::time::Instant::now();
     std::thread::scope(|scope| {
@@ -100,6 +103,7 @@ fn histories() {
                     }
                     let told = tell(seed, directory.path());
                     deeds.fetch_add(told.deeds as u64, Ordering::Relaxed);
+                    let_go.fetch_add(told.let_go.into(), Ordering::Relaxed);
                     if let Some(settled) = told.settled {
                         let mut slowest = slowest.lock().unwrap();
                         *slowest = (*slowest).max((settled, seed));
@@ -119,9 +123,11 @@ fn histories() {
     });
     let (slowest, seed) = *slowest.lock().unwrap();
     println!(
-        "{count} histories from seed {first} in {:.0?}: {} deeds; the slowest settled {slowest:.1?} after its last fault (seed {seed})",
+        "{count} histories from seed {first} in {:.0?}: {} deeds; the slowest settled {slowest:.1?} after its last fault (seed {seed}); \
+         {} waited for an endless loop",
         begun.elapsed(),
         deeds.load(Ordering::Relaxed),
+        let_go.load(Ordering::Relaxed),
     );
     let broken = broken.into_inner().unwrap();
     let first = |what: &Vec<String>| what.first().map(|w| w.chars().take(300).collect::<String>()).unwrap_or_default();
