@@ -207,6 +207,9 @@ impl Track {
     /// Whether its last line is still to come, among what is read again up to that stamp or shortly before it. Until then
     /// there can be nothing new of an output that had no line yet: only what was before the last lines that were asked for
     /// first.
+    ///
+    /// Once its last line is gone from the log that cannot be told, and the first lines of the other output that are not over
+    /// [`OVERTAKEN`] after it are lost. The gap that the next line tells is about these too.
     fn is_before(&self, at: Timestamp) -> bool {
         self.seek != Seek::Open && self.mark.is_some_and(|mark| at.duration_since(mark.at) <= OVERTAKEN)
     }
@@ -404,10 +407,36 @@ mod tests {
             place.read_again(None);
             let (new, gap) = read(&mut place, &log[gone..], usize::MAX);
             let new: Vec<usize> = new.into_iter().map(|n| n + gone).collect();
-            prop_assert_eq!(gap, known > 0 && gone >= known && gone < log.len());
-            if gone <= known {
-                prop_assert_eq!(new, (known..log.len()).collect::<Vec<_>>());
-            }
+            let nothing_left = known > 0 && gone >= known;
+            let first_new = if nothing_left { gone + not_told_apart(&log[..known], &log[gone..]) } else { known };
+            prop_assert_eq!(gap, nothing_left && first_new < log.len());
+            prop_assert_eq!(new, (first_new..log.len()).collect::<Vec<_>>());
+        }
+    }
+
+    /// How many of the lines could as well have been before all of those that were read: they are of an output that had none.
+    fn not_told_apart(read: &[(Output, i64)], lines: &[(Output, i64)]) -> usize {
+        let latest = read.iter().map(|line| line.1).max().unwrap();
+        let margin = i64::try_from(OVERTAKEN.as_nanos()).unwrap();
+        let other = |line: &&(Output, i64)| read.iter().all(|known| known.0 != line.0) && line.1 <= latest + margin;
+        lines.iter().take_while(other).count()
+    }
+
+    #[test]
+    fn what_is_lost_after_all_that_was_read_is_gone_is_told_with_the_next_line() {
+        let log: Vec<(Output, i64)> =
+            [(Output::Stdout, 5000), (Output::Stderr, 6000), (Output::Stderr, 6900), (Output::Stderr, 7001)]
+                .map(|(output, millis)| (output, millis * MILLI))
+                .into();
+        let mut place = Place::default();
+        assert_eq!(read(&mut place, &log, 1).0, [0]);
+        place.read_again(None);
+        for (n, expected) in [
+            (1, Pass::Known),
+            (2, Pass::Known),
+            (3, Pass::AfterGap(Gap { after: at(5000 * MILLI), before: at(7001 * MILLI) })),
+        ] {
+            assert_eq!(place.pass(log[n].0, at(log[n].1), Sign::Text(n as u64)), expected, "line {n}");
         }
     }
 
