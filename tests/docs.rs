@@ -21,6 +21,8 @@ mod normal;
 mod object;
 #[path = "docs/page.rs"]
 mod page;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "docs/scene.rs"]
 mod scene;
 #[path = "docs/shell.rs"]

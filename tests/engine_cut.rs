@@ -41,7 +41,8 @@ async fn a_cut_from_the_engine_makes_services_unknown_and_nothing_is_done_until_
     assert!(noticed <= NOTICED, "{noticed:?}");
     assert!(!available(&stack));
     // A second fault, of which nothing can be known either; and the planner's word about what it knows.
-    docker(&["stop", &example.container("scout")]);
+    // A busy machine may take longer than the stack's own grace, and then the engine tells of a second signal.
+    docker(&["stop", "--time", "60", &example.container("scout")]);
     let calm =
         |s: &WicapStack| unknown(s) && s.status.as_ref().is_some_and(|s| s.drift.is_empty() && s.planned_action.is_none());
     until::<WicapStack>(&store, "wicap", "Unknown and left alone", calm).await;

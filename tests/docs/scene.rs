@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use crate::block::{Block, Task};
 use crate::normal::agree;
 use crate::page::{Recorded, root};
+use crate::ports::free_port;
 
 /// The compose project and last part of the directory that pages speak of.
 const PROJECT: &str = "wicap-tutorial";
@@ -344,13 +345,6 @@ fn own_directory() -> (String, PathBuf) {
     panic!("of 17,576 names none is free in /tmp");
 }
 
-/// Five digits, and below those that the kernel gives to outgoing connections.
-fn free_port() -> u16 {
-    std::iter::repeat_with(|| rand::random_range(10_000..32_000))
-        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a random port is free sooner or later")
-}
-
 /// What a command said, on both of its outputs.
 struct Said {
     text: String,
@@ -442,6 +436,11 @@ impl Shell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_is_given_to_one_scene_only() {
+        assert!(!crate::ports::reserve(free_port()));
+    }
 
     #[test]
     fn a_block_is_taken_apart_into_commands_and_what_they_say() {

@@ -32,7 +32,7 @@ impl Etcd {
     async fn start_with(options: &'static [&'static str]) -> Self {
         let directory = tempfile::Builder::new().prefix("wicap-test-etcd").tempdir().unwrap();
         let mut etcd = Self { directory, port: 0, peer_port: 0, options, child: None };
-        // Somebody may take a port between our look and etcd's.
+        // Somebody who is no test may take a port between our look and etcd's.
         for _ in 0..5 {
             (etcd.port, etcd.peer_port) = (free_port(), free_port());
             if etcd.launch().await {

@@ -39,7 +39,7 @@ impl Guarded {
         let certificates = Certificates::in_directory(directory.path());
         certificates.client_named(ROOT);
         let mut guarded = Self { child: None, directory, certificates, port: 0 };
-        // Somebody may take a port between our look and etcd's.
+        // Somebody who is no test may take a port between our look and etcd's.
         for _ in 0..5 {
             guarded.port = free_port();
             if guarded.launch(program).await {

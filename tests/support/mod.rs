@@ -9,6 +9,7 @@ pub mod docker;
 pub mod etcd;
 pub mod guarded;
 pub mod peer;
+pub mod ports;
 pub mod proxy;
 pub mod scene;
 pub mod server;
@@ -36,16 +37,10 @@ use wicap::observe::dial::Dialer;
 use wicap::observe::engine::Engine;
 use wicap::store::{ListParams, Store, WatchParams};
 
+pub use ports::free_port;
+
 /// How long something may take that takes a second or two on an idle machine. Tests wait for events, never for this.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A port that nobody listens on now, below those that the kernel gives to outgoing connections (from 32768 on by default): one
-/// of these could be taken before it is listened on.
-pub fn free_port() -> u16 {
-    std::iter::repeat_with(|| rand::random_range(10_000..32_000))
-        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a random port is free sooner or later")
-}
 
 /// The example stack under its own name, ports and directory.
 pub struct Example {
