@@ -38,7 +38,7 @@ async fn main() {
     let minutes = numbers.first().copied().unwrap_or(10);
     let stacks = numbers.get(1).copied().unwrap_or(200);
     let long = Duration::from_secs(minutes * 60);
-    println!("{minutes} minutes of each, after {SETTLES:?}");
+    println!("{minutes} minutes of the first, half as long of each other, after {SETTLES:?}");
 
     let example = Example::new("cost");
     example.compose(&["up", "--detach", "redis", "scout", "processor", "ui"]);
@@ -63,7 +63,7 @@ async fn main() {
     let socket = directory.path().join("engine.sock");
     let engine = tokio::spawn(pretend(UnixListener::bind(&socket).expect("a socket")));
     let (daemon, store, url) = start(directory.path(), Some(&socket)).await;
-    let mut last = one;
+    let mut costs = Vec::new();
     for count in [1, stacks / 2, stacks] {
         for n in 0..count {
             let name = format!("s{n}");
@@ -72,12 +72,15 @@ async fn main() {
             }
         }
         until::<WicapStack>(&store, &format!("s{}", count - 1), "Available", available).await;
-        last = measure(&daemon, long / 2).await;
-        report(&format!("{count} stacks of {} services", SERVICES.len()), &last);
+        let cost = measure(&daemon, long / 2).await;
+        report(&format!("{count} stacks of {} services", SERVICES.len()), &cost);
+        costs.push(cost);
     }
     #[allow(clippy::cast_precision_loss)]
-    let all = stacks as f64;
-    println!("the last by stack: {:.0} KiB resident, {:.4} % of a core", last.resident / all * 1024.0, last.core / all);
+    let more = stacks.saturating_sub(1).max(1) as f64;
+    let (first, last) = (costs[0], costs[costs.len() - 1]);
+    let (resident, core) = ((last.resident - first.resident) / more, (last.core - first.core) / more);
+    println!("a stack more: {resident:.2} MiB resident, {core:.3} % of a core");
     engine.abort();
 }
 
