@@ -9,7 +9,7 @@ use regex::Regex;
 /// What stands for what differs. The order matters: a time holds what looks like an age.
 const FORMS: [(&str, &str); 12] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
-    (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
+    (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?\b", "TIME"),
     (r"\b\d\d:\d\d:\d\dZ?\b", "TIME"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UID"),
     // What a process calls itself, and the number of its leadership.
@@ -121,6 +121,7 @@ mod tests {
             ("wicap-ui-restart-service-e2d6c-1-1   wicap   5s", "wicap-ui-restart-service-00a1f-1-1     wicap   1m10s"),
             ("uid 5f0c1d3e-0000-4000-8000-00000000000a", "uid 6f0c1d3e-0000-4000-8000-00000000000b"),
             ("since 20:01:29", "since 00:00:00"),
+            ("Now it is 2026-11-29 01:52:57Z.", "Now it is 2026-11-30 00:05:34Z."),
             ("wicap-20261129-004900", "wicap-20271230-115911"),
             ("wicap-20261129T004900Z-71ff4672.tar.zst", "wicap-20261129T004901Z-d178eabc.tar.zst"),
             ("redis   Running   3m   3Mi    0", "redis   Running   12m   17Mi   0"),
